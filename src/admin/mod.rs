@@ -1,0 +1,5 @@
+//! Health and metrics (shell).
+
+mod settings;
+
+pub use settings::*;

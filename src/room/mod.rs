@@ -1,0 +1,5 @@
+//! Rooms (core).
+
+mod settings;
+
+pub use settings::*;

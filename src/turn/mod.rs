@@ -1,0 +1,5 @@
+//! Relaying (core).
+
+mod settings;
+
+pub use settings::*;

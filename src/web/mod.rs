@@ -1,0 +1,5 @@
+//! HTTPS (shell).
+
+mod settings;
+
+pub use settings::*;

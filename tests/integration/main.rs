@@ -1,0 +1,1 @@
+//! Promises at the door, over real sockets, on ports the system picks.
