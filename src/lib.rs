@@ -1,6 +1,8 @@
 //! Turnstone: a self-hosted calling server in one executable.
 
 pub mod admin;
+pub mod id;
+pub mod message;
 pub mod room;
 pub mod turn;
 pub mod web;

@@ -52,7 +52,9 @@ pub struct FixedUser {
 
 impl std::fmt::Debug for FixedUser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FixedUser").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("FixedUser")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +63,10 @@ impl Default for Settings {
         Self {
             listen: vec![SocketAddr::from(([0u16; 8], 3478))],
             external_ips: Vec::new(),
-            relay_ports: PortRange { min: 49152, max: 65535 },
+            relay_ports: PortRange {
+                min: 49152,
+                max: 65535,
+            },
             allow_peers: Vec::new(),
             users: Vec::new(),
             secret: None,

@@ -1,0 +1,812 @@
+//! What peers and server say to each other, in JSON: one enum per direction.
+//!
+//! The envelope is `{type, from, to, data}`. `from` is whatever the server knows, never what the
+//! peer wrote. `docs/protocol.md` describes every type, `tests/samples` holds one of each.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::id::{DisplayName, RoomName, SessionId, is_unprintable};
+
+/// The largest message that is read, in bytes. Session descriptions of a ten-person call stay
+/// below 20 KiB; files do not travel this way.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The largest chat text, in bytes of UTF-8 after normalisation.
+pub const CHAT_BYTES_MAX: usize = 4 * 1024;
+/// The longest id a client may give its own chat message, in bytes.
+const CHAT_ID_BYTES_MAX: usize = 64;
+/// The longest reaction, in bytes: an emoji of several joined people has about 35.
+const EMOJI_BYTES_MAX: usize = 64;
+/// How many streams one person may describe in `status`: a camera and several screens.
+const STREAMS_MAX: usize = 16;
+/// The longest stream id, in bytes; browsers use UUIDs (36).
+const STREAM_ID_BYTES_MAX: usize = 128;
+/// The longest session id that is compared at all, in bytes.
+const TO_BYTES_MAX: usize = 128;
+
+/// What a peer says.
+#[derive(Debug, Clone)]
+pub enum FromPeer {
+    /// Asks for a seat; answered by `joined` or `error`.
+    Login(Login),
+    /// An offer, answer or candidate, passed on as it is.
+    Signal(Forward),
+    /// Asks whether a room's name is free; answered by `randomCheckResult`.
+    RandomCheck(RandomCheck),
+    /// Leaves the room; the socket stays.
+    Logout,
+    /// Tells the others what this person sends.
+    Status(Status),
+    /// Asks one person for pictures of some size, or for none.
+    View {
+        /// Who is asked.
+        to: String,
+        /// The sizes.
+        view: View,
+    },
+    /// A line of text for all, or for one.
+    Chat(Chat),
+    /// A short sign that passes.
+    Reaction(Reaction),
+    /// Tells the others that this person records.
+    Recording(Recording),
+    /// Asks for fresh TURN credentials.
+    Ice,
+    /// Asks for a `pong`.
+    Ping,
+    /// Answers a `ping`.
+    Pong,
+    /// A type this server does not know; ignored, newer clients may say more.
+    Unknown,
+}
+
+impl FromPeer {
+    /// Reads one text message.
+    ///
+    /// # Errors
+    /// [`Refusal`] of type `invalid` for what is not JSON or not of the type's shape, `toobig` for
+    /// a chat text over [`CHAT_BYTES_MAX`].
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let envelope: Envelope<'_> = serde_json::from_str(text)
+            .map_err(|_| Refusal::invalid("That was not a JSON object."))?;
+        let kind: Cow<'_, str> = envelope.read("type")?;
+        Ok(match &*kind {
+            "login" => Self::Login(envelope.read("data")?),
+            "offer" | "answer" | "candidate" => Self::Signal(envelope.forward()?),
+            "randomCheck" => Self::RandomCheck(envelope.random_check()?),
+            "logout" => Self::Logout,
+            "status" => Self::Status(envelope.read::<Status>("data")?.checked()?),
+            "view" => Self::View {
+                to: envelope
+                    .to()?
+                    .ok_or_else(|| Refusal::invalid("A view needs a “to”."))?,
+                view: envelope.read("data")?,
+            },
+            "chat" => {
+                let to = envelope.to()?;
+                Self::Chat(envelope.read::<Chat>("data")?.checked(to)?)
+            }
+            "reaction" => Self::Reaction(envelope.read::<Reaction>("data")?.checked()?),
+            "recording" => Self::Recording(envelope.read("data")?),
+            "ice" => Self::Ice,
+            "ping" => Self::Ping,
+            "pong" => Self::Pong,
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// A wish for a seat in a room.
+#[derive(Clone, Deserialize)]
+pub struct Login {
+    /// The room.
+    #[serde(rename = "roomrequest")]
+    pub room: RoomName,
+    /// What to be called.
+    #[serde(rename = "username")]
+    pub name: DisplayName,
+    /// The token from an earlier `room`, to take up that seat again.
+    #[serde(default)]
+    pub resume: Option<String>,
+    /// The `seq` of the last chat message seen, with `resume`: later ones are sent again.
+    #[serde(default)]
+    pub seq: Option<u64>,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message passed to others as it came, but for `from`.
+#[derive(Clone)]
+pub struct Forward {
+    /// The person it is for; `None` is everyone else in the room.
+    pub to: Option<String>,
+    /// The envelope's members but `from`, as JSON without the braces.
+    members: String,
+}
+
+impl Forward {
+    /// The message with its true sender.
+    #[must_use]
+    pub fn text(&self, from: SessionId) -> Text {
+        Text::from(format!("{{\"from\":\"{from}\",{}}}", self.members))
+    }
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forward")
+            .field("to", &self.to)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A question whether a room's name is free.
+#[derive(Debug, Clone)]
+pub struct RandomCheck {
+    /// The name asked about.
+    pub room: RoomName,
+    /// The name as it came, to be echoed byte for byte.
+    echo: Box<RawValue>,
+}
+
+impl RandomCheck {
+    /// The answer.
+    #[must_use]
+    pub fn result(&self, free: bool) -> Text {
+        let result = if free { "ok" } else { "fail" };
+        Text::from(format!(
+            "{{\"type\":\"randomCheckResult\",\"data\":{{\"result\":\"{result}\",\"roomrequest\":{}}}}}",
+            self.echo.get()
+        ))
+    }
+}
+
+/// What a person sends at the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The microphone is on.
+    pub mic: bool,
+    /// The camera is on.
+    pub camera: bool,
+    /// A screen is shared.
+    pub screen: bool,
+    /// A hand is raised.
+    pub hand: bool,
+    /// What each media stream (by its id, the `msid`) shows.
+    pub streams: BTreeMap<String, StreamKind>,
+    /// The person's socket broke and may come back. Only the server says so.
+    #[serde(skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
+}
+
+impl Status {
+    fn checked(self) -> Result<Self, Refusal> {
+        if self.streams.len() > STREAMS_MAX
+            || self.streams.keys().any(|id| id.len() > STREAM_ID_BYTES_MAX)
+        {
+            return Err(Refusal::invalid(
+                "That is more streams than one person sends.",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+/// What a media stream shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamKind {
+    /// The person.
+    Camera,
+    /// What is on the person's screen.
+    Screen,
+}
+
+/// The sizes of pictures wanted from one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Of the camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<Size>,
+    /// Of the screen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen: Option<Size>,
+}
+
+/// A picture's size in pixels; 0 asks for no picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// The width.
+    pub w: u16,
+    /// The height.
+    pub h: u16,
+}
+
+/// A line of text as a client sends it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Chat {
+    /// The client's own name for the message; comes back with it.
+    pub id: String,
+    /// The text, NFC, without control characters but line feed and tab.
+    pub text: String,
+    /// The session it is for; absent for everyone.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// The `seq` of the message it answers.
+    #[serde(default, rename = "replyTo")]
+    pub reply_to: Option<u64>,
+}
+
+impl Chat {
+    fn checked(self, envelope_to: Option<String>) -> Result<Self, Refusal> {
+        if self.id.is_empty() || self.id.len() > CHAT_ID_BYTES_MAX {
+            return Err(Refusal::invalid(
+                "A chat message needs an id of 1 to 64 bytes.",
+            ));
+        }
+        let normal: String = self.text.nfc().filter(|&c| is_chat_character(c)).collect();
+        let text = normal.trim();
+        if text.is_empty() {
+            return Err(Refusal::invalid("A chat message needs a text."));
+        }
+        if text.len() > CHAT_BYTES_MAX {
+            return Err(Refusal::new(
+                ErrorType::TooBig,
+                "A chat message has at most 4 KiB.",
+            ));
+        }
+        let to = self.to.filter(|to| !to.is_empty()).or(envelope_to);
+        Ok(Self {
+            text: text.to_owned(),
+            to,
+            ..self
+        })
+    }
+}
+
+impl fmt::Debug for Chat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chat")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Line breaks and tabs are text; what turns the reading direction or controls a terminal is not.
+/// The plain marks (U+200E, U+200F, U+061C) stay, since Arabic and Hebrew keyboards type them.
+fn is_chat_character(c: char) -> bool {
+    matches!(c, '\n' | '\t' | '\u{061C}' | '\u{200E}' | '\u{200F}') || !is_unprintable(c)
+}
+
+/// A short sign that passes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// The sign, at most 64 bytes.
+    pub emoji: String,
+}
+
+impl Reaction {
+    fn checked(self) -> Result<Self, Refusal> {
+        if self.emoji.is_empty()
+            || self.emoji.len() > EMOJI_BYTES_MAX
+            || self.emoji.chars().any(is_unprintable)
+        {
+            return Err(Refusal::invalid("A reaction is one short sign."));
+        }
+        Ok(self)
+    }
+}
+
+/// Whether someone records the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Recording has begun, or has ended.
+    pub on: bool,
+}
+
+/// What the server says.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum ToPeer<'a> {
+    /// You have a seat, under this session id.
+    Joined {
+        /// The session id.
+        data: SessionId,
+    },
+    /// The room as it is, to people who came by `/ws`.
+    Room {
+        /// The room, you, the others, and what to use.
+        data: Welcome<'a>,
+    },
+    /// Someone has joined.
+    Login {
+        /// The newcomer.
+        from: SessionId,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// Room and final name.
+        data: Newcomer<'a>,
+    },
+    /// Someone has left.
+    Logout {
+        /// Who.
+        data: Leaver<'a>,
+    },
+    /// What someone sends has changed.
+    Status {
+        /// Who.
+        from: SessionId,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// What is sent now.
+        data: &'a Status,
+    },
+    /// Someone asks you for pictures of some size.
+    View {
+        /// Who.
+        from: SessionId,
+        /// You.
+        to: SessionId,
+        /// The sizes.
+        data: &'a View,
+    },
+    /// A line of text, also to its author.
+    Chat {
+        /// The author.
+        from: SessionId,
+        /// The session it is for; empty for everyone.
+        to: &'a str,
+        /// The message with its number and time.
+        data: ChatEntry<'a>,
+    },
+    /// A short sign.
+    Reaction {
+        /// Who.
+        from: SessionId,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// The sign.
+        data: &'a Reaction,
+    },
+    /// Someone has begun or ended recording.
+    Recording {
+        /// Who.
+        from: SessionId,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// On or off.
+        data: Recording,
+    },
+    /// Fresh TURN credentials.
+    Ice {
+        /// Servers and how long they hold.
+        data: &'a IceGrant,
+    },
+    /// Asks for a `pong`.
+    Ping {
+        /// Empty.
+        data: Empty,
+    },
+    /// Answers a `ping`.
+    Pong {
+        /// Empty.
+        data: Empty,
+    },
+    /// The server is about to close the socket with 1012.
+    Bye {
+        /// When to come back.
+        data: Bye,
+    },
+    /// Something was refused. The same under both names: clients read one or the other.
+    Error {
+        /// What and why.
+        data: &'a Refusal,
+        /// The same.
+        message: &'a Refusal,
+    },
+}
+
+impl ToPeer<'_> {
+    /// The message as it goes over the wire.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        // These types serialise from owned, valid parts only; there is nothing that could fail.
+        Text::from(serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+impl From<&Refusal> for Text {
+    fn from(refusal: &Refusal) -> Self {
+        ToPeer::Error {
+            data: refusal,
+            message: refusal,
+        }
+        .text()
+    }
+}
+
+/// What a newcomer is told of the room.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Welcome<'a> {
+    /// The room itself.
+    pub room: &'a RoomState,
+    /// The newcomer.
+    pub you: &'a You,
+    /// The others, oldest first.
+    pub participants: &'a [Participant],
+    /// STUN and TURN servers, for `RTCPeerConnection`.
+    pub ice_servers: &'a [IceServer],
+    /// How long the credentials hold, in seconds.
+    pub ice_ttl: u64,
+    /// What the server accepts from this socket.
+    pub limits: Limits,
+    /// The token to take up this seat again after the socket broke.
+    pub resume: &'a str,
+}
+
+/// A room as people in it see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomState {
+    /// The name, as the first one typed it.
+    pub name: RoomName,
+    /// Nobody else gets in.
+    pub locked: bool,
+    /// How many people it holds.
+    pub capacity: usize,
+    /// It outlives its last person.
+    pub kept: bool,
+}
+
+/// Who the newcomer is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct You {
+    /// The session id, as in `joined`.
+    pub session_id: SessionId,
+    /// The final name.
+    pub username: DisplayName,
+    /// What this person may do.
+    pub role: Role,
+}
+
+/// Someone else in the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Participant {
+    /// The session id.
+    pub session_id: SessionId,
+    /// The name.
+    pub username: DisplayName,
+    /// What this person may do.
+    pub role: Role,
+    /// When the person joined, in milliseconds since 1970.
+    pub joined: u64,
+    /// What the person sends; `null` for people who did not come by `/ws`.
+    pub status: Option<Status>,
+}
+
+/// What a person may do in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May act on the room and on others.
+    Host,
+    /// May talk.
+    Guest,
+}
+
+/// What the server accepts from one socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// The largest message, in bytes.
+    pub message: usize,
+    /// Messages a second, over time.
+    pub rate: u32,
+    /// Messages at once.
+    pub burst: u32,
+}
+
+/// One entry for `RTCPeerConnection`'s `iceServers`.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct IceServer {
+    /// A `stun:`, `turn:` or `turns:` URL (RFC 7064, RFC 7065).
+    pub urls: String,
+    /// The TURN username.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The TURN password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+impl fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// ICE servers with credentials, and how long these hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IceGrant {
+    /// The servers.
+    pub ice_servers: Vec<IceServer>,
+    /// How long the credentials hold, in seconds.
+    pub ice_ttl: u64,
+}
+
+/// Who has joined.
+#[derive(Debug, Clone, Serialize)]
+pub struct Newcomer<'a> {
+    /// The room.
+    #[serde(rename = "roomrequest")]
+    pub room: &'a RoomName,
+    /// The final name.
+    #[serde(rename = "username")]
+    pub name: &'a DisplayName,
+}
+
+/// Who has left.
+#[derive(Debug, Clone, Serialize)]
+pub struct Leaver<'a> {
+    /// The name.
+    #[serde(rename = "username")]
+    pub name: &'a DisplayName,
+    /// The session id.
+    #[serde(rename = "sessionId")]
+    pub session: SessionId,
+}
+
+/// A chat message as everyone sees it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatEntry<'a> {
+    /// The author's own name for it.
+    pub id: &'a str,
+    /// Its number in the room, from 1.
+    pub seq: u64,
+    /// The author.
+    pub session_id: SessionId,
+    /// The author's name.
+    pub username: &'a DisplayName,
+    /// The text.
+    pub text: &'a str,
+    /// When the server took it, in milliseconds since 1970.
+    pub time: u64,
+    /// The session it is for, if it is private.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<&'a str>,
+    /// The number of the message it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<u64>,
+}
+
+/// `{}`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Empty {}
+
+/// A goodbye from the server.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bye {
+    /// How long to wait before coming back, in milliseconds.
+    pub retry_after: u64,
+}
+
+/// The code of an `error` message, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorType {
+    /// The room has no seat left.
+    Full,
+    /// The message makes no sense.
+    Invalid,
+    /// Too many messages.
+    Rate,
+    /// The message is too large.
+    TooBig,
+    /// This needs a seat first.
+    Unauthorized,
+    /// The seat to resume is gone.
+    Resume,
+}
+
+/// What was refused and why: the type is for programs, the text for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// The code.
+    pub error_type: ErrorType,
+    /// One sentence.
+    pub error_text: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal with a sentence.
+    #[must_use]
+    pub const fn new(error_type: ErrorType, error_text: &'static str) -> Self {
+        Self {
+            error_type,
+            error_text: Cow::Borrowed(error_text),
+        }
+    }
+
+    /// A refusal of something that makes no sense.
+    #[must_use]
+    pub const fn invalid(error_text: &'static str) -> Self {
+        Self::new(ErrorType::Invalid, error_text)
+    }
+
+    /// True if a peer that keeps its side of the protocol never earns this. Such faults are
+    /// counted against the socket.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        matches!(
+            self.error_type,
+            ErrorType::Invalid | ErrorType::Rate | ErrorType::TooBig | ErrorType::Unauthorized
+        )
+    }
+}
+
+/// A message ready for the wire; copies share the bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// The message as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The message's UTF-8 bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// How many bytes the message has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Bytes::from(text))
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
+}
+
+/// The members of a message's object in the order they came, values unread.
+struct Envelope<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Envelope<'a> {
+    fn get(&self, key: &str) -> Option<&'a RawValue> {
+        // As in every JSON reader we meet, of members with the same name the last one counts.
+        self.0
+            .iter()
+            .rev()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| *value)
+    }
+
+    fn read<T: DeserializeOwned>(&self, key: &str) -> Result<T, Refusal> {
+        let raw = self.get(key).map_or("null", RawValue::get);
+        serde_json::from_str(raw).map_err(|error| Refusal {
+            error_type: ErrorType::Invalid,
+            error_text: Cow::Owned(format!("“{key}” is not as expected: {}.", words(&error))),
+        })
+    }
+
+    /// Who the message is for. Absent, `null` and empty all mean everyone else.
+    fn to(&self) -> Result<Option<String>, Refusal> {
+        let to: Option<String> = self.read("to")?;
+        match to {
+            Some(to) if to.len() > TO_BYTES_MAX => Err(Refusal::invalid("“to” is no session id.")),
+            to => Ok(to.filter(|to| !to.is_empty())),
+        }
+    }
+
+    fn forward(&self) -> Result<Forward, Refusal> {
+        if self.get("data").is_none() {
+            return Err(Refusal::invalid("“data” is missing."));
+        }
+        let to = self.to()?;
+        let mut members = String::new();
+        for (name, value) in &self.0 {
+            let is_last = self
+                .get(name)
+                .is_some_and(|last| std::ptr::eq(last, *value));
+            if name == "from" || !is_last {
+                continue;
+            }
+            if !members.is_empty() {
+                members.push(',');
+            }
+            // A string always serialises.
+            members.push_str(&serde_json::to_string(name).unwrap_or_default());
+            members.push(':');
+            members.push_str(value.get());
+        }
+        Ok(Forward { to, members })
+    }
+
+    fn random_check(&self) -> Result<RandomCheck, Refusal> {
+        let room = self.read("data")?;
+        let echo = self
+            .get("data")
+            .ok_or_else(|| Refusal::invalid("“data” is missing."))?;
+        Ok(RandomCheck {
+            room,
+            echo: echo.to_owned(),
+        })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    if members.len() == MEMBERS_MAX {
+                        return Err(serde::de::Error::custom("too many members"));
+                    }
+                    members.push((name.0, value));
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Members).map(Self)
+    }
+}
+
+/// How many members an envelope may have. Seed clients send five; looking one up is linear.
+const MEMBERS_MAX: usize = 32;
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The longest explanation taken over from the JSON reader, in characters: it may quote the peer.
+const REASON_CHARS_MAX: usize = 120;
+
+/// A JSON error without its line and column, which mean nothing in one line.
+fn words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let reason = text
+        .rfind(" at line ")
+        .and_then(|end| text.get(..end))
+        .unwrap_or(&text);
+    reason.chars().take(REASON_CHARS_MAX).collect()
+}
