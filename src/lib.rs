@@ -4,5 +4,7 @@ pub mod admin;
 pub mod id;
 pub mod message;
 pub mod room;
+pub mod rooms;
+pub mod signaling;
 pub mod turn;
 pub mod web;
