@@ -1,6 +1,7 @@
 //! Turnstone: a self-hosted calling server in one executable.
 
 pub mod admin;
+pub mod config;
 pub mod id;
 pub mod message;
 pub mod room;
