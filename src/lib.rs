@@ -6,6 +6,7 @@ pub mod id;
 pub mod message;
 pub mod room;
 pub mod rooms;
+pub mod server;
 pub mod signaling;
 pub mod turn;
 pub mod web;
