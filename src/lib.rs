@@ -1,6 +1,7 @@
 //! Turnstone: a self-hosted calling server in one executable.
 
 pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod id;
 pub mod message;
