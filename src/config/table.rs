@@ -1,0 +1,339 @@
+//! The settings, one entry each. Flags, environment, file, `--help`, `check-config` and
+//! `docs/settings.md` all come from here.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+
+use super::typed::Typed;
+use super::{Config, shown, value};
+
+/// One thing that an operator may set.
+pub struct Setting {
+    /// The flag, without its dashes. The environment variable is `TURNSTONE_` and the same in capitals.
+    pub flag: &'static str,
+    /// What stands for the value in help, such as `ADDR`.
+    pub value: &'static str,
+    /// Whether it may be given several times, and be a list in the file.
+    pub repeat: bool,
+    /// Its name in the file, tables joined by dots; `None` cannot stand in the file.
+    pub key: Option<&'static str>,
+    /// What holds when nobody says anything, in words.
+    pub default: &'static str,
+    /// What it is, in few words.
+    pub help: &'static str,
+    /// Never shown, and may come from a file of its own: `…_FILE`, or a systemd credential.
+    pub secret: bool,
+    /// Checks what was typed and puts it where it belongs.
+    pub(super) fill: fn(&mut Config, Typed<'_>),
+    /// What holds, as it would be typed; empty when nothing but the default does.
+    pub(super) show: fn(&Config) -> Vec<String>,
+}
+
+impl Setting {
+    /// The environment variable's name.
+    pub fn variable(&self) -> String {
+        format!("TURNSTONE_{}", self.flag.replace('-', "_").to_uppercase())
+    }
+}
+
+/// Every setting, in the order of `--help`.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        flag: "config",
+        value: "FILE",
+        repeat: false,
+        key: None,
+        default: "/etc/turnstone/turnstone.toml if it exists",
+        help: "the file of settings",
+        secret: false,
+        fill: |_, _| {}, // read before all others: it says where they are
+        show: |_| Vec::new(),
+    },
+    Setting {
+        flag: "domain",
+        value: "NAME",
+        repeat: true,
+        key: Some("domain"),
+        default: "none: this machine's name and addresses",
+        help: "a name people reach it by",
+        secret: false,
+        fill: |config, typed| {
+            typed.each(value::domain, |domains| {
+                config.web.domains = unique(domains)
+            });
+        },
+        show: |config| config.web.domains.clone(),
+    },
+    Setting {
+        flag: "data-dir",
+        value: "DIR",
+        repeat: false,
+        key: Some("data_dir"),
+        default: "$STATE_DIRECTORY, else ./data",
+        help: "what outlives a restart",
+        secret: false,
+        fill: |config, typed| typed.one(value::path, |dir| config.data_dir = dir),
+        show: |config| vec![shown(&config.data_dir)],
+    },
+    Setting {
+        flag: "https-listen",
+        value: "ADDR",
+        repeat: true,
+        key: Some("https.listen"),
+        default: "[::]:443, else [::]:8443",
+        help: "pages, signaling, TURN over TCP",
+        secret: false,
+        fill: |config, typed| {
+            let set = |all| config.web.https_listen = Some(distinct(all));
+            typed.each_checked(value::socket_address, value::at_least_one, set);
+        },
+        show: |config| all(config.web.https_listen.as_deref().unwrap_or_default()),
+    },
+    Setting {
+        flag: "http-listen",
+        value: "ADDR",
+        repeat: true,
+        key: Some("http.listen"),
+        default: "[::]:80, skipped if not free",
+        help: "sends people on to HTTPS",
+        secret: false,
+        fill: |config, typed| {
+            let set = |all| config.web.http_listen = Some(distinct(all));
+            typed.each_checked(value::socket_address, value::at_least_one, set);
+        },
+        show: |config| all(config.web.http_listen.as_deref().unwrap_or_default()),
+    },
+    Setting {
+        flag: "turn-listen",
+        value: "ADDR",
+        repeat: true,
+        key: Some("turn.listen"),
+        default: "[::]:3478",
+        help: "STUN and TURN over UDP, TCP and TLS",
+        secret: false,
+        fill: |config, typed| {
+            let set = |all| config.turn.listen = distinct(all);
+            typed.each_checked(value::socket_address, value::at_least_one, set);
+        },
+        show: |config| all(&config.turn.listen),
+    },
+    Setting {
+        flag: "external-ip",
+        value: "IP[/LOCAL]",
+        repeat: true,
+        key: Some("turn.external_ip"),
+        default: "auto",
+        help: "where relays are reached; one per family",
+        secret: false,
+        fill: |config, typed| {
+            let set = |ips| config.turn.external_ips = ips;
+            typed.each_checked(value::external_ip, value::one_per_family, set);
+        },
+        show: |config| {
+            let shown = |ip: &crate::turn::ExternalIp| match ip.local {
+                Some(local) => format!("{}/{local}", ip.public),
+                None => ip.public.to_string(),
+            };
+            config.turn.external_ips.iter().map(shown).collect()
+        },
+    },
+    Setting {
+        flag: "relay-ports",
+        value: "MIN-MAX",
+        repeat: false,
+        key: Some("turn.relay_ports"),
+        default: "49152-65535",
+        help: "the UDP ports of relays",
+        secret: false,
+        fill: |config, typed| typed.one(value::port_range, |ports| config.turn.relay_ports = ports),
+        show: |config| {
+            vec![format!(
+                "{}-{}",
+                config.turn.relay_ports.min, config.turn.relay_ports.max
+            )]
+        },
+    },
+    Setting {
+        flag: "relay-allow",
+        value: "CIDR",
+        repeat: true,
+        key: Some("turn.allow_peers"),
+        default: "none",
+        help: "private addresses that relays may reach",
+        secret: false,
+        fill: |config, typed| typed.each(value::cidr, |nets| config.turn.allow_peers = nets),
+        show: |config| all(&config.turn.allow_peers),
+    },
+    Setting {
+        flag: "turn-user",
+        value: "NAME:PASSWORD",
+        repeat: true,
+        key: Some("turn.users"),
+        default: "none",
+        help: "a fixed TURN user for other software",
+        secret: true,
+        fill: |config, typed| {
+            let set = |users| config.turn.users = users;
+            typed.each_checked(value::fixed_user, value::distinct_names, set);
+        },
+        show: |config| {
+            config
+                .turn
+                .users
+                .iter()
+                .map(|user| format!("{}:(hidden)", user.name))
+                .collect()
+        },
+    },
+    Setting {
+        flag: "turn-secret",
+        value: "SECRET",
+        repeat: false,
+        key: Some("turn.secret"),
+        default: "none",
+        help: "lets other software mint TURN credentials",
+        secret: true,
+        fill: |config, typed| {
+            typed.one(value::secret, |secret| config.turn.secret = Some(secret));
+        },
+        show: |config| {
+            config
+                .turn
+                .secret
+                .iter()
+                .map(|_| "(hidden)".to_owned())
+                .collect()
+        },
+    },
+    Setting {
+        flag: "turn-realm",
+        value: "NAME",
+        repeat: false,
+        key: Some("turn.realm"),
+        default: "the first domain, else turnstone",
+        help: "the realm of TURN users",
+        secret: false,
+        fill: |config, typed| typed.one(value::realm, |realm| config.turn.realm = realm),
+        show: |config| vec![config.turn.realm.clone()],
+    },
+    Setting {
+        flag: "ssl-dir",
+        value: "DIR",
+        repeat: false,
+        key: Some("tls.dir"),
+        default: "./ssl, then /etc/turnstone/ssl",
+        help: "the certificate and its key",
+        secret: false,
+        fill: |config, typed| typed.one(value::path, |dir| config.web.ssl_dir = Some(dir)),
+        show: |config| config.web.ssl_dir.iter().map(|dir| shown(dir)).collect(),
+    },
+    Setting {
+        flag: "well-known-dir",
+        value: "DIR",
+        repeat: false,
+        key: Some("https.well_known_dir"),
+        default: "well-known in the data directory",
+        help: "served under /.well-known/",
+        secret: false,
+        fill: |config, typed| typed.one(value::path, |dir| config.web.well_known_dir = Some(dir)),
+        show: |config| {
+            config
+                .web
+                .well_known_dir
+                .iter()
+                .map(|dir| shown(dir))
+                .collect()
+        },
+    },
+    Setting {
+        flag: "allow-origin",
+        value: "ORIGIN",
+        repeat: true,
+        key: Some("https.allow_origins"),
+        default: "none",
+        help: "another site whose pages may connect",
+        secret: false,
+        fill: |config, typed| {
+            typed.each(value::origin, |origins| {
+                config.web.allow_origins = unique(origins)
+            });
+        },
+        show: |config| config.web.allow_origins.clone(),
+    },
+    Setting {
+        flag: "capacity",
+        value: "N",
+        repeat: false,
+        key: Some("rooms.capacity"),
+        default: "10",
+        help: "people in a room, 1 to 1000",
+        secret: false,
+        fill: |config, typed| typed.one(value::capacity, |n| config.rooms.capacity = n),
+        show: |config| vec![config.rooms.capacity.to_string()],
+    },
+    Setting {
+        flag: "admin-listen",
+        value: "ADDR",
+        repeat: false,
+        key: Some("admin.listen"),
+        default: "127.0.0.1:9478, skipped if not free",
+        help: "metrics and health",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::socket_address, |address| {
+                config.admin.listen = Some(address)
+            });
+        },
+        show: |config| {
+            config
+                .admin
+                .listen
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        },
+    },
+    Setting {
+        flag: "log-format",
+        value: "FORMAT",
+        repeat: false,
+        key: Some("log.format"),
+        default: "text",
+        help: "text or json, to stderr",
+        secret: false,
+        fill: |config, typed| typed.one(value::log_format, |format| config.log = format),
+        show: |config| vec![config.log.to_string()],
+    },
+];
+
+fn all(items: &[impl Display]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}
+
+/// The same name twice is no mistake, and no use.
+fn unique(names: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for name in names {
+        if !kept.contains(&name) {
+            kept.push(name);
+        }
+    }
+    kept
+}
+
+/// Without the addresses that another one of the list listens on already: `[::]:443` beside `0.0.0.0:443`.
+fn distinct(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut kept: Vec<SocketAddr> = Vec::new();
+    for address in addresses {
+        let within = |wide: &SocketAddr, narrow: &SocketAddr| {
+            wide.port() == narrow.port()
+                && narrow.port() != 0
+                && (wide == narrow || super::covers(wide, narrow))
+        };
+        if !kept.iter().any(|other| within(other, &address)) {
+            kept.retain(|other| !within(&address, other));
+            kept.push(address);
+        }
+    }
+    kept
+}

@@ -1,0 +1,401 @@
+//! One value of text → what it means, or what is wrong with it.
+//!
+//! Every mistake is the rest of a sentence that begins with where the value was typed. It ends without a
+//! full stop, and never quotes a secret.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use super::LogFormat;
+use crate::turn::{ExternalIp, FixedUser, PortRange};
+
+/// A room for more people than this is a broadcast, which a mesh cannot carry.
+const LARGEST_ROOM: usize = 1000;
+
+/// Ports below belong to the system's services (RFC 6335 §6); a relay must not pose as one.
+const FIRST_RELAY_PORT: u16 = 1024;
+
+/// In characters (RFC 8489 §14.9: fewer than 128).
+const LONGEST_REALM: usize = 127;
+
+/// In bytes (RFC 8489 §14.3: fewer than 509).
+const LONGEST_USERNAME: usize = 508;
+
+/// In bytes, as the DNS has it (RFC 1035 §2.3.4).
+const LONGEST_HOST: usize = 253;
+
+/// In bytes (RFC 1035 §2.3.4).
+const LONGEST_LABEL: usize = 63;
+
+/// A file or directory.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// `IP:PORT`, `[IPv6]:PORT`, or `:PORT` for every address of the machine.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let whole = match text.strip_prefix(':') {
+        Some(port) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("[::]:{port}")
+        }
+        _ => text.to_owned(),
+    };
+    if let Ok(mut address) = whole.parse::<SocketAddr>() {
+        // `::ffff:192.0.2.1` is how programs write an IPv4 address into an IPv6 field.
+        if address.is_ipv6() && address.ip().to_canonical().is_ipv4() {
+            address.set_ip(address.ip().to_canonical());
+        }
+        if address.ip().is_multicast() {
+            return Err("nothing can listen on a multicast address".to_owned());
+        }
+        return Ok(address);
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(format!(
+            "an IPv6 address stands in brackets before its port, as in [{text}]:443"
+        ));
+    }
+    if bare_ip(text).is_some() {
+        return Err(format!("the port is missing, as in {text}:443"));
+    }
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!(
+            "a port alone is written :{text}, for every address of this machine"
+        ));
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if bare_ip(host).is_some() => Err(format!(
+            "the port is a number from 0 to 65535, not {port:?}"
+        )),
+        Some((host, _)) if is_host(host) => {
+            Err("an IP address is needed, not a name; [::] stands for every address".to_owned())
+        }
+        _ => Err("this is no address to listen on, such as [::]:443 or 127.0.0.1:8443".to_owned()),
+    }
+}
+
+/// Ports cannot be shut by listing none.
+pub(super) fn at_least_one(addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+    if addresses.is_empty() {
+        return Err("the list is empty; leave the setting out for its default".to_owned());
+    }
+    Ok(addresses)
+}
+
+/// `IP[/LOCAL]`, or `auto` (`None`).
+pub(super) fn external_ip(text: &str) -> Result<Option<ExternalIp>, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(None);
+    }
+    let (public, local) = match text.split_once('/') {
+        Some((public, local)) => (public, Some(local)),
+        None => (text, None),
+    };
+    let unicast = |text: &str, what: &str| {
+        let ip = bare_ip(text).ok_or_else(|| {
+            format!("{text:?} is no IP address; expected is IP, IP/LOCAL-IP or auto")
+        })?;
+        let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+        if ip.is_unspecified() || ip.is_multicast() || broadcast {
+            return Err(format!("{ip} cannot be the {what} address of one machine"));
+        }
+        Ok(ip)
+    };
+    if local.is_some_and(|local| local.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(
+            "after the slash stands this machine's own address behind a one-to-one NAT, \
+                    not the length of a prefix"
+                .to_owned(),
+        );
+    }
+    let public = unicast(public, "public")?;
+    let local = local.map(|local| unicast(local, "local")).transpose()?;
+    if local.is_some_and(|local| local.is_ipv4() != public.is_ipv4()) {
+        return Err("both addresses must be IPv4, or both IPv6".to_owned());
+    }
+    Ok(Some(ExternalIp { public, local }))
+}
+
+/// At most one address for IPv4 and one for IPv6; `auto` means none.
+pub(super) fn one_per_family(ips: Vec<Option<ExternalIp>>) -> Result<Vec<ExternalIp>, String> {
+    let given: Vec<ExternalIp> = ips.iter().copied().flatten().collect();
+    if !given.is_empty() && given.len() < ips.len() {
+        return Err("auto cannot stand beside an address".to_owned());
+    }
+    for (family, is) in [("IPv4", true), ("IPv6", false)] {
+        if given.iter().filter(|ip| ip.public.is_ipv4() == is).count() > 1 {
+            return Err(format!("there can be one {family} address only"));
+        }
+    }
+    Ok(given)
+}
+
+/// `MIN-MAX`.
+pub(super) fn port_range(text: &str) -> Result<PortRange, String> {
+    let (min, max) = text
+        .split_once('-')
+        .ok_or_else(|| "two ports with a dash between are needed, as in 49152-65535".to_owned())?;
+    let port = |text: &str| {
+        text.trim()
+            .parse::<u16>()
+            .map_err(|_| format!("{text:?} is no port, a number from {FIRST_RELAY_PORT} to 65535"))
+    };
+    let (min, max) = (port(min)?, port(max)?);
+    if min < FIRST_RELAY_PORT {
+        return Err(format!("relay ports start at {FIRST_RELAY_PORT} or above"));
+    }
+    if max < min {
+        return Err(format!(
+            "the first port is above the last; did you mean {max}-{min}?"
+        ));
+    }
+    Ok(PortRange { min, max })
+}
+
+/// `ADDRESS/BITS`, or one address.
+pub(super) fn cidr(text: &str) -> Result<IpNet, String> {
+    let net = match bare_ip(text) {
+        Some(ip) => IpNet::from(ip),
+        None => IpNet::from_str(text).map_err(|_| {
+            "this is no range of addresses, such as 10.0.0.0/8 or fd00::/8".to_owned()
+        })?,
+    };
+    // Which of the two was meant decides who can be reached: nobody should have to guess.
+    if net.addr() != net.network() {
+        return Err(format!(
+            "the address has bits beyond its prefix; write {} for the range or {} for the address",
+            net.trunc(),
+            net.addr()
+        ));
+    }
+    match net {
+        IpNet::V6(net) if net.addr().to_ipv4_mapped().is_some() && net.prefix_len() >= 96 => {
+            Err("peers are compared by their IPv4 address, so write the range as IPv4".to_owned())
+        }
+        net => Ok(net),
+    }
+}
+
+/// `NAME:PASSWORD`, split at the first colon.
+pub(super) fn fixed_user(text: &str) -> Result<FixedUser, String> {
+    let (name, password) = text
+        .split_once(':')
+        .ok_or_else(|| "a user is written NAME:PASSWORD, and one has no colon".to_owned())?;
+    if name.is_empty() {
+        return Err("a user is written NAME:PASSWORD, and one name is empty".to_owned());
+    }
+    if name.len() > LONGEST_USERNAME {
+        return Err(format!(
+            "a user's name is longer than {LONGEST_USERNAME} bytes"
+        ));
+    }
+    if name.chars().any(char::is_control) || password.chars().any(char::is_control) {
+        return Err("a user's name or password has a control character".to_owned());
+    }
+    if password.is_empty() {
+        return Err(format!("the password of {name:?} is empty"));
+    }
+    Ok(FixedUser {
+        name: name.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+/// One password for each name.
+pub(super) fn distinct_names(users: Vec<FixedUser>) -> Result<Vec<FixedUser>, String> {
+    let mut names = BTreeSet::new();
+    for user in &users {
+        if !names.insert(&user.name) {
+            return Err(format!("the user {:?} is given twice", user.name));
+        }
+    }
+    Ok(users)
+}
+
+/// Anything that is not empty.
+pub(super) fn secret(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("the secret is empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("the secret has a control character; it must be one line of text".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The realm of long-term credentials.
+pub(super) fn realm(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("the realm is empty".to_owned());
+    }
+    if text.chars().count() > LONGEST_REALM {
+        return Err(format!(
+            "the realm is longer than {LONGEST_REALM} characters"
+        ));
+    }
+    if text
+        .chars()
+        .any(|letter| letter.is_control() || letter == '"' || letter == '\\')
+    {
+        return Err("the realm has a quote, a backslash or a control character".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// How many people a room holds.
+pub(super) fn capacity(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|people| (1..=LARGEST_ROOM).contains(people))
+        .ok_or_else(|| format!("a room holds 1 to {LARGEST_ROOM} people, a whole number"))
+}
+
+/// `text` or `json`.
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("log lines are text or json".to_owned()),
+    }
+}
+
+/// A name in the DNS, lower-cased, without a final dot.
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    // What surrounds a name when it is copied from the address bar.
+    let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = after_scheme
+        .split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default();
+    if bare_ip(host).is_some() {
+        return Err(
+            "this is an address, not a name; addresses need no setting to be reached, and \
+                    --external-ip names them to others"
+                .to_owned(),
+        );
+    }
+    let without_port = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    if without_port != text && is_host(without_port) {
+        return Err(format!(
+            "a name alone is needed, without scheme, port or path: {without_port}"
+        ));
+    }
+    if text.starts_with("*.") {
+        return Err("each name stands for itself, wildcards are for certificates".to_owned());
+    }
+    if !text.is_ascii() {
+        return Err("write the name in its ASCII form, which begins with xn--".to_owned());
+    }
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    if !is_host(&name) {
+        return Err("this is no domain name, such as call.example.org".to_owned());
+    }
+    Ok(name)
+}
+
+/// An origin as browsers write it (RFC 6454 §6.2): scheme, host, and the port unless it is the scheme's own.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    if text == "*" {
+        return Err("every origin is named for itself; * would let any site connect".to_owned());
+    }
+    if text == "null" {
+        return Err("null is what every sandboxed page says, so it is always refused".to_owned());
+    }
+    let malformed = || {
+        "an origin is a scheme, a host and perhaps a port, such as \
+                        https://app.example.org"
+    };
+    let (scheme, rest) = text.split_once("://").ok_or_else(malformed)?;
+    let scheme = scheme.to_ascii_lowercase();
+    let may_be_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if !may_be_scheme {
+        return Err(malformed().to_owned());
+    }
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+        return Err(format!("an origin has no path: {scheme}://{authority}"));
+    }
+    if authority.contains('@') {
+        return Err("an origin names no user".to_owned());
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            let port = port.parse::<u16>().ok().filter(|&port| port != 0);
+            (
+                host,
+                Some(port.ok_or_else(|| "its port is a number from 1 to 65535".to_owned())?),
+            )
+        }
+        _ => (authority, None),
+    };
+    if !host.is_ascii() {
+        return Err("write the host in its ASCII form, which begins with xn--".to_owned());
+    }
+    let host = match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(ip) => {
+            let ip: Ipv6Addr = ip
+                .parse()
+                .map_err(|_| format!("[{ip}] is no IPv6 address"))?;
+            format!("[{ip}]")
+        }
+        None if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4()) || is_host(host) => {
+            host.to_ascii_lowercase()
+        }
+        None => return Err(malformed().to_owned()),
+    };
+    let default_port = match scheme.as_str() {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    match port.filter(|_| port != default_port) {
+        Some(port) => Ok(format!("{scheme}://{host}:{port}")),
+        None => Ok(format!("{scheme}://{host}")),
+    }
+}
+
+/// An address without a port; brackets around IPv6 are fine. IPv4 in IPv6 clothes is undressed.
+fn bare_ip(text: &str) -> Option<IpAddr> {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    let ip: IpAddr = inner.parse().ok()?;
+    (inner == text || ip.is_ipv6()).then(|| ip.to_canonical())
+}
+
+/// Whether `text` can name a host: labels of letters, digits, `-` and `_`, the last not a number.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= LONGEST_HOST
+        && text.split('.').all(label)
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
