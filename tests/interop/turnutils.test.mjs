@@ -1,0 +1,109 @@
+// coturn's own client against this server's relay, over every transport a browser uses: what was sent came back, all of it.
+
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createSocket } from "node:dgram";
+import { after, before, test } from "node:test";
+import { Server } from "../web/journeys/harness/server.js";
+import { until } from "../web/journeys/harness/wait.js";
+
+const CLIENTS = 4;
+const MESSAGES = 100;
+const DEADLINE = 60_000;
+
+/** @type {Server} */
+let server;
+/** @type {import("node:child_process").ChildProcess} */
+let echo;
+let echoPort = 0;
+
+before(async () => {
+  server = await Server.start({ name: "turnutils", flags: ["--relay-allow", "127.0.0.0/8", "--turn-user", "test:secret"] });
+  echoPort = await freePort();
+  // coturn's echo: it sends each datagram back to where it came from.
+  echo = spawn("setpriv", ["--pdeathsig", "KILL", "--", "turnutils_peer", "-L", "127.0.0.1", "-p", String(echoPort)], { stdio: "ignore" });
+  await until("the echo answers", () => echoes(echoPort));
+});
+
+after(async () => {
+  echo?.kill("SIGKILL");
+  assert.equal(await server?.stop(), 0, "the server ends well");
+});
+
+const WAYS = [
+  { title: "UDP, channels", flags: [], port: "turn" },
+  { title: "UDP, Send and Data indications", flags: ["-s"], port: "turn" },
+  { title: "TCP on the TURN port", flags: ["-t"], port: "turn" },
+  { title: "TCP on the HTTPS port", flags: ["-t"], port: "https" },
+  { title: "TCP on the HTTPS port, Send and Data indications", flags: ["-t", "-s"], port: "https" },
+  { title: "TLS on the HTTPS port", flags: ["-t", "-S"], port: "https" },
+  { title: "TLS on the TURN port", flags: ["-t", "-S"], port: "turn" },
+  { title: "UDP, large datagrams", flags: ["-l", "1200"], port: "turn" },
+  { title: "UDP, the even port and the one reserved after it", flags: ["+c"], port: "turn" },
+];
+
+for (const { title, flags, port } of WAYS) {
+  test(`coturn's client relays over ${title}, and nothing is lost`, { timeout: DEADLINE + 10_000 }, async () => {
+    const { sent, received, lost } = await uclient(server.port(/** @type {any} */ (port)), "secret", flags);
+    assert(sent >= CLIENTS * MESSAGES, `${sent} messages were sent`);
+    assert.equal(received, sent, "each came back");
+    assert.equal(lost, 0);
+  });
+}
+
+test("a wrong password relays nothing", { timeout: DEADLINE + 10_000 }, async () => {
+  await assert.rejects(uclient(server.port("turn"), "wrong", []), /Cannot complete Allocation/);
+});
+
+test("a peer that is not allowed is not reached", { timeout: DEADLINE + 10_000 }, async () => {
+  const strict = await Server.start({ name: "turnutils-strict", flags: ["--turn-user", "test:secret"] });
+  try {
+    await assert.rejects(uclient(strict.port("turn"), "secret", []), /403|channel|permission/i);
+  } finally {
+    await strict.stop();
+  }
+});
+
+/**
+ * @param {number} port
+ * @param {string} password
+ * @param {string[]} flags `-c` (no RTCP port) unless `+c` is among them
+ * @returns {Promise<{ sent: number, received: number, lost: number }>}
+ */
+async function uclient(port, password, flags) {
+  const rtcp = flags.includes("+c") ? [] : ["-c"];
+  const args = ["-u", "test", "-w", password, "-p", String(port), "-e", "127.0.0.1", "-r", String(echoPort), "-n", String(MESSAGES), "-m", String(CLIENTS),
+    ...rtcp, ...flags.filter((flag) => flag !== "+c"), "127.0.0.1"];
+  const output = await new Promise((resolve, reject) => {
+    execFile("turnutils_uclient", args, { timeout: DEADLINE, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`turnutils_uclient ${args.join(" ")}: ${error.message}\n${stdout}${stderr}`.slice(-3000)));
+      else resolve(stdout + stderr);
+    });
+  });
+  const [, sent, received] = /.*tot_send_msgs=(\d+), tot_recv_msgs=(\d+)\s*$/m.exec(output.split("\n").filter((/** @type {string} */ line) => /tot_recv_msgs=\d+$/.test(line)).at(-1) ?? "") ?? [];
+  const [, lost] = /Total lost packets (\d+)/.exec(output) ?? [];
+  assert(sent !== undefined && lost !== undefined, `a total in: ${output.slice(-2000)}`);
+  return { sent: Number(sent), received: Number(received), lost: Number(lost) };
+}
+
+/** A UDP port that nobody has just now; turnutils_peer cannot pick one itself. */
+async function freePort() {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+/** @param {number} port */
+async function echoes(port) {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  try {
+    await once(socket, "listening");
+    socket.send("hello", port, "127.0.0.1");
+    return await Promise.race([once(socket, "message").then(() => true), new Promise((resolve) => setTimeout(resolve, 300, false))]);
+  } finally {
+    socket.close();
+  }
+}
