@@ -810,3 +810,118 @@ fn words(error: &serde_json::Error) -> String {
         .unwrap_or(&text);
     reason.chars().take(REASON_CHARS_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refusal(text: &str) -> ErrorType {
+        FromPeer::parse(text).unwrap_err().error_type
+    }
+
+    fn chat(text: &str) -> Result<Chat, Refusal> {
+        let json = serde_json::json!({"type": "chat", "data": {"id": "1", "text": text}});
+        match FromPeer::parse(&json.to_string())? {
+            FromPeer::Chat(chat) => Ok(chat),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_sender_is_overwritten_and_the_rest_kept_as_it_came() {
+        let text = r#"{"type":"offer","from":"me","to":"","data":{"n":1.50,"n":2},"x":"\u00e9","type":"offer"}"#;
+        let FromPeer::Signal(forward) = FromPeer::parse(text).unwrap() else {
+            panic!()
+        };
+        let session = SessionId::random();
+        assert_eq!(forward.to, None);
+        assert_eq!(
+            forward.text(session).as_str(),
+            format!(
+                r#"{{"from":"{session}","to":"","data":{{"n":1.50,"n":2}},"x":"\u00e9","type":"offer"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn chat_text_is_cleaned_and_bounded() {
+        assert_eq!(
+            chat(" a\u{0}\u{202e}b\r\nc\td\u{1b} ").unwrap().text,
+            "ab\nc\td"
+        );
+        assert_eq!(chat("e\u{301}").unwrap().text, "é");
+        assert_eq!(chat("שלום\u{200f}!").unwrap().text, "שלום\u{200f}!");
+        assert_eq!(chat("\u{0}\n ").unwrap_err().error_type, ErrorType::Invalid);
+        assert!(chat(&"x".repeat(CHAT_BYTES_MAX)).is_ok());
+        let long = chat(&"x".repeat(CHAT_BYTES_MAX + 1)).unwrap_err();
+        assert_eq!(long.error_type, ErrorType::TooBig);
+    }
+
+    #[test]
+    fn an_envelope_may_say_who_a_chat_is_for() {
+        let text = r#"{"type":"chat","to":"bob","data":{"id":"1","text":"x"}}"#;
+        let FromPeer::Chat(chat) = FromPeer::parse(text).unwrap() else {
+            panic!()
+        };
+        assert_eq!(chat.to.as_deref(), Some("bob"));
+    }
+
+    #[test]
+    fn wrong_shapes_are_invalid() {
+        for text in [
+            r#"{"type":"chat","data":{"id":"","text":"x"}}"#,
+            r#"{"type":"chat","data":{"text":"x"}}"#,
+            r#"{"type":"reaction","data":{"emoji":""}}"#,
+            r#"{"type":"recording","data":{"on":"yes"}}"#,
+            r#"{"type":"view","data":{}}"#,
+            r#"{"type":"view","to":"x","data":{"camera":{"w":-1,"h":0}}}"#,
+            r#"{"type":"status","data":{"streams":{"a":"telescope"}}}"#,
+            r#"{"type":"status"}"#,
+            r#"{"type":"offer","to":""}"#,
+        ] {
+            assert_eq!(refusal(text), ErrorType::Invalid, "{text}");
+        }
+        let streams: BTreeMap<_, _> = (0..17).map(|n| (n.to_string(), "camera")).collect();
+        let many = serde_json::json!({"type": "status", "data": {"streams": streams}});
+        assert_eq!(refusal(&many.to_string()), ErrorType::Invalid);
+        let members: String = (0..40).map(|n| format!(",\"k{n}\":0")).collect();
+        assert_eq!(
+            refusal(&format!("{{\"type\":\"offer\"{members}}}")),
+            ErrorType::Invalid
+        );
+    }
+
+    #[test]
+    fn a_reason_quotes_little_of_what_was_sent() {
+        let long = "x".repeat(50_000);
+        let text = format!(r#"{{"type":"login","data":"{long}"}}"#);
+        let refusal = FromPeer::parse(&text).unwrap_err();
+        assert!(refusal.error_text.len() < 1000);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in ".*") {
+            let _ = FromPeer::parse(&text);
+        }
+
+        #[test]
+        fn whatever_is_passed_on_is_json_from_its_sender(
+            kind in "offer|answer|candidate",
+            name in "\\PC{0,12}",
+            value in "\\PC{0,40}",
+        ) {
+            let mut message = serde_json::json!({"type": kind, "from": "forged", "data": value});
+            message[&name] = value.into();
+            if let Ok(FromPeer::Signal(forward)) = FromPeer::parse(&message.to_string()) {
+                let session = SessionId::random();
+                let text = forward.text(session);
+                let mut read: serde_json::Value = serde_json::from_str(text.as_str()).unwrap();
+                prop_assert_eq!(&read["from"], &session.to_string());
+                read["from"] = message["from"].clone();
+                prop_assert_eq!(read, message);
+            }
+        }
+    }
+}

@@ -1,1 +1,4 @@
 //! Promises at the door, over real sockets, on ports the system picks.
+
+mod architecture;
+mod samples;
