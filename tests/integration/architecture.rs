@@ -78,7 +78,7 @@ fn sources() -> Vec<Source> {
                     .unwrap();
                 let module = first.trim_end_matches(".rs").to_owned();
                 let is_tests = path.file_name().is_some_and(|name| name == "tests.rs");
-                if is_tests || module == "main" || module == "lib" {
+                if is_tests || ["main", "lib", "build"].contains(&module.as_str()) {
                     continue;
                 }
                 let text = fs::read_to_string(&path).unwrap();

@@ -1,4 +1,13 @@
 //! Promises at the door, over real sockets, on ports the system picks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
 
 mod architecture;
+mod https;
+mod https_harness;
+mod port;
 mod samples;
