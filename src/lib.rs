@@ -1,4 +1,21 @@
 //! Turnstone: a self-hosted calling server in one executable.
+//!
+//! | module | kind | what it is for |
+//! |---|---|---|
+//! | [`cli`] | | the commands a person types |
+//! | [`config`] | | file + environment + flags → one checked `Config`, made of each part's own settings |
+//! | [`server`] | | builds the parts, binds every port, watches the tasks, shuts down |
+//! | [`web`] | shell | HTTPS: the one port, TLS, routes, embedded assets, headers |
+//! | [`signaling`] | shell | WSS: one task per socket |
+//! | [`admin`] | shell | health and metrics for the operator, on an address of their own |
+//! | [`rooms`] | | the one task that owns the room core, and the handle to it |
+//! | [`room`] | core | who is in which room, and who may send what to whom |
+//! | [`turn`] | core | allocations, permissions, channels, credentials, and when they end |
+//! | [`message`] | | what peers and server say to each other (JSON), one enum per direction |
+//! | [`id`] | | session ids and names: parsed once, trusted afterwards |
+//!
+//! A module may use those below it, never those above; shells do not know each other, and cores
+//! know neither sockets nor clocks nor tasks. `tests/integration/architecture.rs` keeps it so.
 
 pub mod admin;
 pub mod cli;

@@ -7,7 +7,10 @@
 )]
 
 mod architecture;
+mod harness;
 mod https;
 mod https_harness;
 mod port;
+mod rooms;
 mod samples;
+mod signaling;

@@ -1,0 +1,363 @@
+//! Builds the parts, binds every port, watches the tasks, shuts down.
+//!
+//! Shells do not know each other; this is where they are joined. `web` hands over WebSockets to
+//! `signaling` and TURN connections to `relay`; `rooms` tells `turn` whose credentials hold.
+
+mod ice;
+mod ports;
+mod secret;
+
+use std::fs::DirBuilder;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::room::ResumeKey;
+use crate::rooms::{self, SeatChange};
+use crate::signaling::{Signaling, Socket};
+use crate::web::{
+    Http, Limits, NotAnOrigin, OnSocket, OnTurn, Port, Redirect, SanName, Tls, TlsError,
+    TurnConnection, UpgradedSocket,
+};
+use crate::{admin, turn, web};
+use ice::OwnServers;
+pub use ports::BindError;
+use ports::{listen_tcp, listen_tcp_and_udp, udp_is_free};
+use secret::Secret;
+
+const HTTPS: SocketAddr = everywhere(443);
+/// Where HTTPS listens when 443 needs a right that the server was not given.
+const HTTPS_UNPRIVILEGED: SocketAddr = everywhere(8443);
+const HTTP: SocketAddr = everywhere(80);
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9478);
+
+/// A running server.
+pub struct Server {
+    addresses: Addresses,
+    tls: Tls,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Pages, signaling, and TURN over TCP and TLS.
+    pub https: Vec<SocketAddr>,
+    /// The redirect to HTTPS; empty when it was skipped.
+    pub http: Vec<SocketAddr>,
+    /// STUN and TURN over UDP, TCP and TLS.
+    pub turn: Vec<SocketAddr>,
+    /// Health and metrics; `None` when it was skipped.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Why a server does not start, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error("the data directory {} cannot be used: {source}", .path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A port cannot be bound.
+    #[error("{what} cannot listen on {source}")]
+    Bind {
+        /// Who wanted it.
+        what: &'static str,
+        /// Where, and what the system said.
+        source: BindError,
+    },
+    /// There is no certificate to show.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The relay cannot start.
+    #[error("the relay cannot start: {0}")]
+    Relay(io::Error),
+    /// The machine's addresses cannot be read.
+    #[error("the addresses of this machine cannot be read: {0}")]
+    Addresses(io::Error),
+    /// An origin in the settings is none.
+    #[error(transparent)]
+    Origin(#[from] NotAnOrigin),
+}
+
+impl Server {
+    /// Starts a server; every port is bound when this returns.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let Config {
+            data_dir,
+            web,
+            rooms,
+            turn,
+            admin,
+            log: _,
+        } = config;
+        let secret = open_data_dir(&data_dir).map_err(|source| StartError::DataDir {
+            path: data_dir.clone(),
+            source,
+        })?;
+        let bound = Listeners::bind(&web, &turn, &admin)?;
+        let tls = Tls::load(&web, &data_dir, &own_names(&web.domains))?;
+
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let (rooms, _gauges, owner) = rooms::start(
+            rooms,
+            ResumeKey::new(&secret.key_for("resume tokens")),
+            |_: SeatChange| {},
+            stop.clone(),
+        );
+        tasks.spawn(owner);
+        let ice = OwnServers {
+            turn_port: bound.turn_port(),
+            tls: tls.clone(),
+        };
+        let signaling = Arc::new(Signaling::new(rooms, Arc::new(ice), stop.clone()));
+
+        let limits = Arc::new(Limits::new(&web.limits));
+        let on_socket = sockets_to(Arc::clone(&signaling), tasks.clone());
+        let http = Http::new(&web, &data_dir, tls.clone(), Arc::clone(&limits), on_socket)?;
+        let on_turn: OnTurn = Arc::new(|_: TurnConnection| {});
+        let https_port = bound.https_port();
+        let addresses = bound.addresses();
+        let pages = Arc::new(Port {
+            tls: tls.clone(),
+            http: Some(Arc::new(http)),
+            on_turn: Arc::clone(&on_turn),
+            limits: Arc::clone(&limits),
+        });
+        let turn_only = Arc::new(Port {
+            tls: tls.clone(),
+            http: None,
+            on_turn,
+            limits: Arc::clone(&limits),
+        });
+        for listener in bound.https {
+            tasks.spawn(Arc::clone(&pages).serve(listener, stop.clone()));
+        }
+        for listener in bound.turn {
+            tasks.spawn(Arc::clone(&turn_only).serve(listener, stop.clone()));
+        }
+        let redirect = Arc::new(Redirect::new(&web, &data_dir, https_port, limits));
+        for listener in bound.http {
+            tasks.spawn(Arc::clone(&redirect).serve(listener, stop.clone()));
+        }
+        tasks.spawn({
+            let (tls, stop) = (tls.clone(), stop.clone());
+            async move { tls.watch(stop).await }
+        });
+        Ok(Self {
+            addresses,
+            tls,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses.clone()
+    }
+
+    /// Looks for another certificate. One that cannot be used is reported, and the old one kept.
+    pub fn reload(&self) {
+        self.tls.reload_or_say();
+    }
+
+    /// Stops: ports close, people get a goodbye; whoever is left after `grace` is cut off.
+    pub async fn stop(self, grace: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(grace, self.tasks.wait()).await.is_err() {
+            warn!(left = self.tasks.len(), "stopped before everyone had left");
+        }
+    }
+}
+
+/// Every TCP port, bound.
+struct Listeners {
+    https: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+    turn: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(
+        web: &web::Settings,
+        turn: &turn::Settings,
+        admin: &admin::Settings,
+    ) -> Result<Self, StartError> {
+        Ok(Self {
+            https: Self::https(web)?,
+            http: Self::http(web)?,
+            turn: listen_tcp_and_udp(&turn.listen).map_err(|source| StartError::Bind {
+                what: "TURN",
+                source,
+            })?,
+            admin: Self::admin(admin)?,
+        })
+    }
+
+    fn https(web: &web::Settings) -> Result<Vec<TcpListener>, StartError> {
+        let asked = web.https_listen.as_deref();
+        let bound = match listen_tcp(asked.unwrap_or(&[HTTPS])) {
+            Err(error) if asked.is_none() && error.source.kind() == ErrorKind::PermissionDenied => {
+                info!("port 443 needs a right this server was not given; HTTPS is on port 8443");
+                listen_tcp(&[HTTPS_UNPRIVILEGED])
+            }
+            bound => bound,
+        };
+        bound.map_err(|source| StartError::Bind {
+            what: "HTTPS",
+            source,
+        })
+    }
+
+    fn http(web: &web::Settings) -> Result<Vec<TcpListener>, StartError> {
+        match (
+            listen_tcp(web.http_listen.as_deref().unwrap_or(&[HTTP])),
+            &web.http_listen,
+        ) {
+            (Ok(listeners), _) => Ok(listeners),
+            (Err(source), Some(_)) => Err(StartError::Bind {
+                what: "HTTP",
+                source,
+            }),
+            (Err(error), None) => {
+                info!("no redirect from HTTP: {error}");
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn admin(admin: &admin::Settings) -> Result<Option<TcpListener>, StartError> {
+        match (listen_tcp(&[admin.listen.unwrap_or(ADMIN)]), admin.listen) {
+            (Ok(listeners), _) => Ok(listeners.into_iter().next()),
+            (Err(source), Some(_)) => Err(StartError::Bind {
+                what: "admin",
+                source,
+            }),
+            (Err(error), None) => {
+                info!("no health and metrics: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Where STUN and TURN are served over UDP: beside every TURN listener, and beside HTTPS where
+    /// nothing else is, since some networks let only port 443 out.
+    fn udp_addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses = local_addresses(&self.turn);
+        for address in local_addresses(&self.https) {
+            if addresses.contains(&address) {
+                continue;
+            }
+            match udp_is_free(address) {
+                Ok(()) => addresses.push(address),
+                Err(error) => info!("no TURN over UDP on {address}: {error}"),
+            }
+        }
+        addresses
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            https: local_addresses(&self.https),
+            http: local_addresses(&self.http),
+            turn: local_addresses(&self.turn),
+            admin: self
+                .admin
+                .as_ref()
+                .and_then(|listener| listener.local_addr().ok()),
+        }
+    }
+
+    fn https_port(&self) -> u16 {
+        local_addresses(&self.https)
+            .first()
+            .map_or(HTTPS.port(), SocketAddr::port)
+    }
+
+    fn turn_port(&self) -> u16 {
+        local_addresses(&self.turn)
+            .first()
+            .map_or(3478, SocketAddr::port)
+    }
+}
+
+fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
+}
+
+const fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
+}
+
+/// Makes the data directory if there is none, closed to others, and reads the secret in it.
+fn open_data_dir(path: &Path) -> io::Result<Secret> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    Secret::load_or_make(path)
+}
+
+/// What a certificate of our own is made for: every way a person may reach this machine.
+fn own_names(domains: &[String]) -> Vec<SanName> {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let mut names: Vec<SanName> = domains
+        .iter()
+        .map(String::as_str)
+        .chain(["localhost", host.as_str()])
+        .filter_map(|name| name.parse().ok())
+        .chain(
+            [
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ]
+            .map(SanName::Ip),
+        )
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn sockets_to(signaling: Arc<Signaling>, tasks: TaskTracker) -> OnSocket {
+    Arc::new(move |socket: UpgradedSocket| {
+        let signaling = Arc::clone(&signaling);
+        tasks.spawn(async move {
+            let UpgradedSocket {
+                stream,
+                page,
+                host,
+                guard,
+                ..
+            } = socket;
+            signaling.serve(Socket { stream, page, host }).await;
+            drop(guard);
+        });
+    })
+}
