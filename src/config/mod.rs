@@ -232,3 +232,6 @@ impl fmt::Display for LogFormat {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,16 @@ impl Map {
         }
     }
 
+    /// With other arguments.
+    #[must_use]
+    pub fn with_arguments<I: Into<OsString>>(
+        mut self,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Self {
+        self.arguments = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// With one more environment variable.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: impl Into<OsString>) -> Self {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -306,6 +307,7 @@ fn secret_file(
 /// The file of settings; not having one is fine as long as nobody named one.
 fn file(source: &impl Source, named: Option<Values>, mistakes: &mut Mistakes) -> Layer {
     let mut layer = Layer::new();
+    let must_exist = named.is_some();
     let (origin, path) = match named.and_then(|mut named| Some((named.items.pop()?, named.origin)))
     {
         Some((path, origin)) if path.is_empty() => {
@@ -313,14 +315,16 @@ fn file(source: &impl Source, named: Option<Values>, mistakes: &mut Mistakes) ->
             return layer;
         }
         Some((path, origin)) => (origin, PathBuf::from(path)),
-        None => {
-            let path = PathBuf::from(DEFAULT_FILE);
-            if !source.is_file(&path) {
-                return layer;
-            }
-            ("The file of settings".to_owned(), path)
-        }
+        None => (
+            "The file of settings".to_owned(),
+            PathBuf::from(DEFAULT_FILE),
+        ),
     };
+    // A file that is there but may not be read is a mistake, even where nobody named it.
+    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    if !must_exist && source.read(&path).is_err_and(|error| missing(&error)) {
+        return layer;
+    }
     let Some(content) = content(source, &origin, &path, mistakes) else {
         return layer;
     };

@@ -399,3 +399,325 @@ fn is_host(text: &str) -> bool {
         && text.split('.').all(label)
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Display;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Each text means what stands beside it.
+    fn mean<T: Display>(parse: fn(&str) -> Result<T, String>, cases: &[(&str, &str)]) {
+        for (text, expected) in cases {
+            match parse(text) {
+                Ok(value) => assert_eq!(value.to_string(), *expected, "{text:?}"),
+                Err(words) => panic!("{text:?}: {words}"),
+            }
+        }
+    }
+
+    /// Each text is a mistake, and the sentence about it holds the words beside it.
+    fn mistaken<T>(parse: fn(&str) -> Result<T, String>, cases: &[(&str, &str)]) {
+        for (text, expected) in cases {
+            match parse(text) {
+                Ok(_) => panic!("{text:?} was accepted"),
+                Err(words) => {
+                    assert!(words.contains(expected), "{text:?}: {words}");
+                    assert!(
+                        !words.ends_with('.'),
+                        "the caller ends the sentence: {words}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_to_listen_on() {
+        mean(
+            socket_address,
+            &[
+                ("[::]:443", "[::]:443"),
+                ("0.0.0.0:0", "0.0.0.0:0"),
+                (":8443", "[::]:8443"),
+                ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+                ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
+            ],
+        );
+        mistaken(
+            socket_address,
+            &[
+                ("", "no address to listen on"),
+                ("443", ":443"),
+                ("::", "[::]:443"),
+                ("127.0.0.1", "127.0.0.1:443"),
+                ("[::1]", "[::1]:443"),
+                ("127.0.0.1:65536", "65535"),
+                ("127.0.0.1:", "65535"),
+                ("127.0.0.1:-1", "65535"),
+                ("localhost:443", "not a name"),
+                ("https://0.0.0.0:443", "no address to listen on"),
+                ("256.0.0.1:443", "no address to listen on"),
+                ("224.0.0.1:3478", "multicast"),
+                ("[ff02::1]:3478", "multicast"),
+                (":", "no address to listen on"),
+            ],
+        );
+    }
+
+    #[test]
+    fn external_addresses() {
+        let shown =
+            |text: &str| external_ip(text).map(|ip| ip.map(|ip| (ip.public.to_string(), ip.local)));
+        let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
+        assert_eq!(shown("auto"), Ok(None));
+        assert_eq!(
+            shown("198.51.100.7"),
+            Ok(Some(("198.51.100.7".to_owned(), None)))
+        );
+        assert_eq!(
+            shown("[2001:db8::7]"),
+            Ok(Some(("2001:db8::7".to_owned(), None)))
+        );
+        assert_eq!(shown("127.0.0.1"), Ok(Some(("127.0.0.1".to_owned(), None))));
+        assert_eq!(
+            shown("198.51.100.7/10.0.0.4"),
+            Ok(Some(("198.51.100.7".to_owned(), Some(ip("10.0.0.4")))))
+        );
+        mistaken(
+            external_ip,
+            &[
+                ("", "no IP address"),
+                ("call.example.org", "no IP address"),
+                ("198.51.100.7/24", "not the length of a prefix"),
+                ("198.51.100.7/", "not the length of a prefix"),
+                ("198.51.100.7/::1", "both IPv6"),
+                ("198.51.100.7:3478", "no IP address"),
+                ("0.0.0.0", "public address"),
+                ("198.51.100.7/0.0.0.0", "local address"),
+                ("255.255.255.255", "public address"),
+                ("224.0.0.1", "public address"),
+            ],
+        );
+    }
+
+    #[test]
+    fn one_external_address_per_family() {
+        let all = |texts: &[&str]| {
+            one_per_family(
+                texts
+                    .iter()
+                    .map(|text| external_ip(text).unwrap())
+                    .collect(),
+            )
+        };
+        assert_eq!(all(&["auto"]), Ok(Vec::new()));
+        assert_eq!(all(&["198.51.100.7", "2001:db8::7"]).unwrap().len(), 2);
+        assert!(
+            all(&["198.51.100.7", "198.51.100.8"])
+                .unwrap_err()
+                .contains("IPv4")
+        );
+        assert!(
+            all(&["2001:db8::7", "2001:db8::8"])
+                .unwrap_err()
+                .contains("IPv6")
+        );
+        assert!(all(&["auto", "198.51.100.7"]).unwrap_err().contains("auto"));
+    }
+
+    #[test]
+    fn ranges_of_ports() {
+        assert_eq!(
+            port_range("1024-65535"),
+            Ok(PortRange {
+                min: 1024,
+                max: 65535
+            })
+        );
+        assert_eq!(
+            port_range("5000-5000"),
+            Ok(PortRange {
+                min: 5000,
+                max: 5000
+            })
+        );
+        mistaken(
+            port_range,
+            &[
+                ("", "two ports"),
+                ("5000", "two ports"),
+                ("5000:6000", "two ports"),
+                ("1023-2000", "start at 1024"),
+                ("0-0", "start at 1024"),
+                ("6000-5000", "did you mean 5000-6000?"),
+                ("5000-65536", "no port"),
+                ("5000-", "no port"),
+                ("-5000", "no port"),
+                ("5000-6000-7000", "no port"),
+            ],
+        );
+    }
+
+    #[test]
+    fn ranges_of_addresses() {
+        mean(
+            cidr,
+            &[
+                ("10.0.0.0/8", "10.0.0.0/8"),
+                ("fd00::/8", "fd00::/8"),
+                ("0.0.0.0/0", "0.0.0.0/0"),
+                ("192.0.2.1", "192.0.2.1/32"),
+                ("::1", "::1/128"),
+            ],
+        );
+        mistaken(
+            cidr,
+            &[
+                ("", "no range"),
+                ("10.0.0.0/33", "no range"),
+                ("10.0.0/8", "no range"),
+                ("10.0.0.0/255.0.0.0", "no range"),
+                ("private", "no range"),
+                ("10.0.0.5/8", "10.0.0.0/8"),
+                ("fd00::1/8", "fd00::/8"),
+                ("::ffff:10.0.0.0/104", "as IPv4"),
+            ],
+        );
+    }
+
+    #[test]
+    fn fixed_users_keep_their_secret() {
+        let user = fixed_user("kim:pass:word").unwrap();
+        assert_eq!(
+            (user.name.as_str(), user.password.as_str()),
+            ("kim", "pass:word")
+        );
+        for text in [
+            "hush",
+            ":hush",
+            "kim:",
+            "kim:hu\nsh",
+            &format!("{}:hush", "k".repeat(509)),
+        ] {
+            let words = fixed_user(text).unwrap_err();
+            assert!(!words.contains("hu"), "{words}");
+        }
+        let users = vec![user.clone(), user];
+        assert_eq!(
+            distinct_names(users),
+            Err("the user \"kim\" is given twice".to_owned())
+        );
+    }
+
+    #[test]
+    fn secrets_realms_and_numbers() {
+        assert_eq!(secret("hush hush").as_deref(), Ok("hush hush"));
+        mistaken(
+            secret,
+            &[("", "empty"), (" ", "empty"), ("a\nb", "one line")],
+        );
+        assert_eq!(
+            realm(&"r".repeat(127)).as_deref(),
+            Ok("r".repeat(127).as_str())
+        );
+        mistaken(
+            realm,
+            &[("", "empty"), ("a\"b", "quote"), (&"r".repeat(128), "127")],
+        );
+        mean(capacity, &[("1", "1"), ("1000", "1000")]);
+        for text in ["", "0", "1001", "-1", "ten", "1.5", "99999999999999999999"] {
+            mistaken(capacity, &[(text, "1 to 1000")]);
+        }
+        mean(log_format, &[("text", "text"), ("JSON", "json")]);
+        mistaken(log_format, &[("", "text or json"), ("xml", "text or json")]);
+        mistaken(path, &[("", "empty")]);
+    }
+
+    #[test]
+    fn domains() {
+        mean(
+            domain,
+            &[
+                ("call.example.org", "call.example.org"),
+                ("Call.Example.ORG.", "call.example.org"),
+                ("localhost", "localhost"),
+                ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ],
+        );
+        mistaken(
+            domain,
+            &[
+                ("", "empty"),
+                ("https://call.example.org/r/tea", "path: call.example.org"),
+                ("call.example.org:443", "path: call.example.org"),
+                ("call.example.org/", "path: call.example.org"),
+                ("*.example.org", "wildcards"),
+                ("bücher.example", "xn--"),
+                ("198.51.100.7", "an address"),
+                ("[2001:db8::1]", "an address"),
+                ("a..b", "no domain name"),
+                ("-a.example", "no domain name"),
+                ("a b.example", "no domain name"),
+                ("a,b", "no domain name"),
+                ("1.2.3", "no domain name"),
+                (&format!("{}.example", "a".repeat(64)), "no domain name"),
+                (&"a.".repeat(130), "no domain name"),
+            ],
+        );
+    }
+
+    #[test]
+    fn origins() {
+        mean(
+            origin,
+            &[
+                ("https://app.example.org", "https://app.example.org"),
+                ("HTTPS://App.Example.org:443/", "https://app.example.org"),
+                ("http://localhost:3000", "http://localhost:3000"),
+                ("http://192.0.2.1:80", "http://192.0.2.1"),
+                ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+                ("capacitor://localhost", "capacitor://localhost"),
+            ],
+        );
+        mistaken(
+            origin,
+            &[
+                ("", "an origin is"),
+                ("*", "named for itself"),
+                ("null", "always refused"),
+                ("app.example.org", "an origin is"),
+                ("localhost:3000", "an origin is"),
+                ("https://", "an origin is"),
+                (
+                    "https://app.example.org/page",
+                    "no path: https://app.example.org",
+                ),
+                ("https://app.example.org?x", "no path"),
+                ("https://kim@app.example.org", "no user"),
+                ("https://app.example.org:0", "port"),
+                ("https://app.example.org:x", "port"),
+                ("https://[::1", "port"),
+                ("https://*.example.org", "an origin is"),
+                ("1https://a.example", "an origin is"),
+            ],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text: String) {
+            let _ = (socket_address(&text), external_ip(&text), port_range(&text), cidr(&text));
+            let _ = (domain(&text), origin(&text), capacity(&text), fixed_user(&text));
+        }
+
+        #[test]
+        fn what_was_normalised_stays_as_it_is(text in "[a-zA-Z]{1,5}://[a-zA-Z0-9.-]{1,20}(:[0-9]{1,5})?/?") {
+            if let Ok(once) = origin(&text) {
+                prop_assert_eq!(origin(&once), Ok(once));
+            }
+        }
+    }
+}
