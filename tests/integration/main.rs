@@ -13,4 +13,6 @@ mod https_harness;
 mod port;
 mod rooms;
 mod samples;
+mod settings;
 mod signaling;
+mod systemd;
