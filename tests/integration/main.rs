@@ -7,9 +7,12 @@
 )]
 
 mod architecture;
+mod assets;
 mod harness;
 mod https;
+mod https_certificates;
 mod https_harness;
+mod https_redirect;
 mod port;
 mod rooms;
 mod samples;
