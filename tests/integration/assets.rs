@@ -113,6 +113,70 @@ async fn only_what_carries_the_version_in_its_path_is_kept_for_ever() {
 }
 
 #[tokio::test]
+async fn whatever_the_files_name_is_there() {
+    let door = Door::open().await;
+    for path in assets::paths() {
+        let answer = ask(&door, "GET", path, "").await;
+        let Ok(text) = String::from_utf8(answer.body) else {
+            continue;
+        };
+        let kind = answer.headers["content-type"].clone();
+        for named in named_in(path, &kind, &text) {
+            assert!(assets::find(&named).is_some(), "{path} names {named}");
+        }
+        let is_fixed = !path.starts_with(assets::prefix());
+        assert!(
+            is_fixed || !text.contains(assets::PLACEHOLDER),
+            "{path} cannot know its version"
+        );
+    }
+}
+
+/// The paths that a file loads: versioned ones at fixed places, relative ones in modules and style sheets.
+fn named_in(path: &str, kind: &str, text: &str) -> Vec<String> {
+    let quoted = |text: &str| text.split(['"', '\'', '`', ')']).next().unwrap().to_owned();
+    let after = |mark: &str| -> Vec<String> { text.split(mark).skip(1).map(quoted).collect() };
+    let mut named: Vec<String> = after(assets::prefix())
+        .into_iter()
+        .filter(|_| !path.starts_with(assets::prefix()))
+        .map(|rest| format!("{}{rest}", assets::prefix()))
+        .collect();
+    let marks: &[&str] = match kind {
+        kind if kind.starts_with("text/javascript") => &[
+            "from \"",
+            "from '",
+            "import \"",
+            "import '",
+            "import(\"",
+            "import('",
+        ],
+        kind if kind.starts_with("text/css") => &["url(\"", "url('", "url(./", "@import \""],
+        _ => &[],
+    };
+    let relative = marks
+        .iter()
+        .flat_map(|mark| after(mark))
+        .filter(|name| name.starts_with('.'));
+    named.extend(relative.map(|name| resolved(path, &name)));
+    named
+}
+
+fn resolved(path: &str, name: &str) -> String {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    for part in name.split('/') {
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_security_headers() {
     let door = Door::open().await;
     let refused = door
