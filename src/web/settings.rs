@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Everything an operator may set about HTTPS and the pages.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Names this server is reached by; the first is its own.
     pub domains: Vec<String>,
@@ -18,7 +18,8 @@ pub struct Settings {
     pub well_known_dir: Option<PathBuf>,
     /// Origins besides our own whose pages may open a WebSocket, as browsers write them.
     pub allow_origins: Vec<String>,
-    /// Origins whose pages may show ours in a frame, as browsers write them, or `*`; empty means nobody may.
+    /// Origins whose pages may show ours in a frame, as browsers write them, or `*`. Nobody may unless it is said:
+    /// a page that shows ours in a frame can trick people into pressing its buttons.
     pub frame_ancestors: Vec<String>,
     /// How many connections and WebSockets are held at once.
     pub limits: LimitSettings,
@@ -41,22 +42,6 @@ impl Settings {
         self.well_known_dir
             .clone()
             .unwrap_or_else(|| data_dir.join("well-known"))
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            domains: Vec::new(),
-            https_listen: None,
-            http_listen: None,
-            ssl_dir: None,
-            well_known_dir: None,
-            allow_origins: Vec::new(),
-            // A page that shows ours in a frame could trick people into pressing its buttons.
-            frame_ancestors: Vec::new(),
-            limits: LimitSettings::default(),
-        }
     }
 }
 

@@ -6,11 +6,17 @@
     reason = "a test says so by failing"
 )]
 
+mod admin;
 mod architecture;
+mod assets;
 mod harness;
 mod https;
+mod https_certificates;
 mod https_harness;
+mod https_http2;
+mod https_redirect;
 mod port;
+mod port_strangers;
 mod rooms;
 mod samples;
 mod settings;
