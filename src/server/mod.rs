@@ -4,6 +4,7 @@
 //! `signaling` and TURN connections to `relay`; `rooms` tells `turn` whose credentials hold.
 
 mod ice;
+mod measures;
 mod ports;
 mod secret;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::admin::{Admin, BadName};
 use crate::config::Config;
 use crate::room::ResumeKey;
 use crate::rooms::{self, SeatChange};
@@ -46,6 +48,8 @@ pub struct Server {
     addresses: Addresses,
     tls: Tls,
     stop: CancellationToken,
+    /// Fires last: who watches sees the server stop.
+    watching: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -93,6 +97,9 @@ pub enum StartError {
     /// An origin in the settings is none.
     #[error(transparent)]
     Origin(#[from] NotAnOrigin),
+    /// A number has no name of its own; a fault of ours.
+    #[error(transparent)]
+    Metrics(#[from] BadName),
 }
 
 impl Server {
@@ -118,7 +125,7 @@ impl Server {
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let (rooms, _gauges, owner) = rooms::start(
+        let (rooms, gauges, owner) = rooms::start(
             rooms,
             ResumeKey::new(&secret.key_for("resume tokens")),
             |_: SeatChange| {},
@@ -155,9 +162,24 @@ impl Server {
         for listener in bound.turn {
             tasks.spawn(Arc::clone(&turn_only).serve(listener, stop.clone()));
         }
-        let redirect = Arc::new(Redirect::new(&web, &data_dir, https_port, limits));
+        let redirect = Arc::new(Redirect::new(
+            &web,
+            &data_dir,
+            https_port,
+            Arc::clone(&limits),
+        ));
         for listener in bound.http {
             tasks.spawn(Arc::clone(&redirect).serve(listener, stop.clone()));
+        }
+        let watching = CancellationToken::new();
+        if let Some(listener) = bound.admin {
+            let metrics = measures::measures(&gauges, &signaling, &limits, &tls)?;
+            let stopping = stop.clone();
+            let admin = Admin {
+                metrics: Arc::new(metrics),
+                is_ready: Arc::new(move || !stopping.is_cancelled()),
+            };
+            tokio::spawn(Arc::new(admin).serve(listener, watching.clone()));
         }
         tasks.spawn({
             let (tls, stop) = (tls.clone(), stop.clone());
@@ -167,6 +189,7 @@ impl Server {
             addresses,
             tls,
             stop,
+            watching,
             tasks,
         })
     }
@@ -189,6 +212,7 @@ impl Server {
         if timeout(grace, self.tasks.wait()).await.is_err() {
             warn!(left = self.tasks.len(), "stopped before everyone had left");
         }
+        self.watching.cancel();
     }
 }
 

@@ -19,6 +19,7 @@ mod port;
 mod port_strangers;
 mod rooms;
 mod samples;
+mod server;
 mod settings;
 mod signaling;
 mod systemd;
