@@ -7,10 +7,12 @@
 //! | [`server`] | | builds the parts, binds every port, watches the tasks, shuts down |
 //! | [`web`] | shell | HTTPS: the one port, TLS, routes, embedded assets, headers |
 //! | [`signaling`] | shell | WSS: one task per socket |
+//! | [`relay`] | shell | STUN/TURN: the ports, workers and timers around the core in `turn` |
 //! | [`admin`] | shell | health and metrics for the operator, on an address of their own |
 //! | [`rooms`] | | the one task that owns the room core, and the handle to it |
 //! | [`room`] | core | who is in which room, and who may send what to whom |
 //! | [`turn`] | core | allocations, permissions, channels, credentials, and when they end |
+//! | [`stun`] | | what STUN and TURN packets look like, read where they lie |
 //! | [`message`] | | what peers and server say to each other (JSON), one enum per direction |
 //! | [`id`] | | session ids and names: parsed once, trusted afterwards |
 //!
@@ -22,9 +24,11 @@ pub mod cli;
 pub mod config;
 pub mod id;
 pub mod message;
+pub mod relay;
 pub mod room;
 pub mod rooms;
 pub mod server;
 pub mod signaling;
+pub mod stun;
 pub mod turn;
 pub mod web;

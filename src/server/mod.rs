@@ -3,6 +3,7 @@
 //! Shells do not know each other; this is where they are joined. `web` hands over WebSockets to
 //! `signaling` and TURN connections to `relay`; `rooms` tells `turn` whose credentials hold.
 
+pub mod address;
 mod ice;
 mod measures;
 mod ports;

@@ -21,6 +21,86 @@ pub struct Settings {
     pub secret: Option<String>,
     /// The realm of the long-term credentials (RFC 8489 §9.2).
     pub realm: String,
+    /// Which relayed address a client gets that asks for no family.
+    pub default_family: DefaultFamily,
+    /// How much one person, one address and everybody together may use.
+    pub limits: Limits,
+    /// How many worker threads relay packets; `None` is one per core.
+    pub workers: Option<std::num::NonZeroUsize>,
+}
+
+/// Which relayed address a client gets that asks for no family (RFC 8656 §7.2 says IPv4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DefaultFamily {
+    /// IPv4 when the server has it, else IPv6.
+    #[default]
+    Ipv4First,
+    /// The family that the client itself came by, when the server has it.
+    LikeClient,
+}
+
+/// How much of the relay may be used. The defaults leave room for a mesh of ten behind one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Allocations of one user. A mesh of ten, four candidate servers and an ICE restart need fewer than 400.
+    pub allocations_per_user: u32,
+    /// Allocations of one source address (IPv6: /64): ten people behind one NAT.
+    pub allocations_per_source: u32,
+    /// Allocations in all, a bound on sockets and memory.
+    pub allocations: u32,
+    /// Addresses with a permission, per allocation. Browsers need one per remote candidate.
+    pub permissions_per_allocation: u16,
+    /// Channels per allocation.
+    pub channels_per_allocation: u16,
+    /// What one user may relay, both directions together.
+    pub per_user: Rate,
+    /// What one source address (IPv6: /64) may relay, both directions together.
+    pub per_source: Rate,
+    /// What everybody together may relay, both directions together.
+    pub total: Rate,
+    /// Answers per second to one source over UDP that nobody has authenticated; ten times as many at once. Beyond
+    /// it only answers of at most one and a half times the request's length are sent.
+    pub unauthenticated_answers: u32,
+}
+
+/// A rate; `None` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Payload bytes per second.
+    pub bytes: Option<u64>,
+    /// Packets per second.
+    pub packets: Option<u64>,
+}
+
+impl Rate {
+    /// No limit.
+    pub const UNLIMITED: Self = Self {
+        bytes: None,
+        packets: None,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            allocations_per_user: 400,
+            allocations_per_source: 4_000,
+            allocations: 16_000,
+            permissions_per_allocation: 128,
+            channels_per_allocation: 128,
+            // Nine outgoing cameras and screens at 5 Mbit/s and as many incoming are under 100 Mbit/s.
+            per_user: Rate {
+                bytes: Some(62_500_000),
+                packets: Some(100_000),
+            },
+            per_source: Rate {
+                bytes: Some(250_000_000),
+                packets: Some(400_000),
+            },
+            total: Rate::UNLIMITED,
+            unauthenticated_answers: 100,
+        }
+    }
 }
 
 /// An address that peers see, and the local one it stands for behind a one-to-one NAT.
@@ -71,6 +151,9 @@ impl Default for Settings {
             users: Vec::new(),
             secret: None,
             realm: "turnstone".to_owned(),
+            default_family: DefaultFamily::default(),
+            limits: Limits::default(),
+            workers: None,
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Promises at the door, over real sockets, on ports the system picks.
+<<<<<<< HEAD
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,3 +24,6 @@ mod server;
 mod settings;
 mod signaling;
 mod systemd;
+=======
+mod turn;
+>>>>>>> 43d9a2b (Relay: our own STUN/TURN core, its UDP and stream workers, external addresses)

@@ -1,0 +1,113 @@
+//! UDP sockets: those that clients know, and those that peers see.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::sys::set_option;
+use crate::turn::{ExternalIp, Family};
+
+/// What a listener may hold while its worker is busy: a tenth of a second at 300 Mbit/s. The system may allow less.
+const LISTENER_BUFFER: usize = 4 << 20;
+
+/// A socket that clients send to.
+pub(super) struct Listener {
+    pub(super) socket: UdpSocket,
+    /// The address it is bound to, its port known.
+    pub(super) local: SocketAddr,
+}
+
+impl Listener {
+    /// Binds an address. The first of several that share it finds out whether the port is free.
+    pub(super) fn bind(address: SocketAddr, is_first: bool) -> io::Result<Self> {
+        let socket = open(Family::of(address.ip()))?;
+        if !is_first {
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(&address.into())?;
+        // As much as the system allows.
+        let _ = socket.set_recv_buffer_size(LISTENER_BUFFER);
+        let _ = socket.set_send_buffer_size(LISTENER_BUFFER);
+        let socket = UdpSocket::from(socket);
+        if address.ip().is_unspecified() {
+            // Answers leave from the address that was asked.
+            match address {
+                SocketAddr::V4(_) => {
+                    set_option(socket.as_fd(), libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?
+                }
+                SocketAddr::V6(_) => {
+                    set_option(
+                        socket.as_fd(),
+                        libc::IPPROTO_IPV6,
+                        libc::IPV6_RECVPKTINFO,
+                        1,
+                    )?;
+                }
+            }
+        }
+        let local = socket.local_addr()?;
+        Ok(Self { socket, local })
+    }
+
+    /// From now on other sockets of this process may be bound beside it, and the kernel spreads clients over them.
+    pub(super) fn let_others_share(&self) -> io::Result<()> {
+        socket2::SockRef::from(&self.socket).set_reuse_port(true)
+    }
+}
+
+/// Opens the socket of a relayed port.
+pub(super) fn open_relay(family: Family, external: ExternalIp, port: u16) -> io::Result<UdpSocket> {
+    let socket = open(family)?;
+    let ip = external.local.unwrap_or(match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    });
+    socket.bind(&SocketAddr::new(ip, port).into())?;
+    let socket = UdpSocket::from(socket);
+    dont_fragment(&socket, family, false)?;
+    Ok(socket)
+}
+
+/// Whether what is sent from now on may be fragmented on its way (RFC 8656 §15: it may, unless asked otherwise).
+pub(super) fn dont_fragment(socket: &UdpSocket, family: Family, dont: bool) -> io::Result<()> {
+    match family {
+        Family::V4 => {
+            let value = if dont {
+                libc::IP_PMTUDISC_DO
+            } else {
+                libc::IP_PMTUDISC_DONT
+            };
+            set_option(
+                socket.as_fd(),
+                libc::IPPROTO_IP,
+                libc::IP_MTU_DISCOVER,
+                value,
+            )
+        }
+        Family::V6 => set_option(
+            socket.as_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_DONTFRAG,
+            i32::from(dont),
+        ),
+    }
+}
+
+fn open(family: Family) -> io::Result<Socket> {
+    let domain = if family == Family::V4 {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
+    let socket = Socket::new(
+        domain,
+        Type::DGRAM.nonblocking().cloexec(),
+        Some(Protocol::UDP),
+    )?;
+    if family == Family::V6 {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}

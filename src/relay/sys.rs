@@ -1,0 +1,508 @@
+//! The system calls that move many datagrams at once. The only file here with `unsafe`.
+//!
+//! Nothing outside is trusted to keep a pointer alive: what is sent is named by its place in the [`Inbox`], and all
+//! headers are built, used and forgotten within one call.
+#![allow(
+    unsafe_code,
+    reason = "recvmmsg and sendmmsg have no safe wrapper that sends without copying"
+)]
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
+
+use crate::stun::Head;
+
+/// How many datagrams are taken at once.
+pub(super) const BATCH: usize = 32;
+/// Room for the longest datagram, or as many short ones as the kernel joins (GRO).
+const BUFFER: usize = 65_536;
+/// Room for an address to send from (IPv6: 40 bytes) and a segment size (24 bytes), or what comes with a datagram.
+const CONTROL_WORDS: usize = 16;
+/// The most segments that the kernel splits one send into (UDP_MAX_SEGMENTS is 64 in older ones).
+const SEGMENTS_MAX: usize = 64;
+/// The most bytes of one send.
+const SEND_MAX: usize = 65_000;
+/// What pads an attribute or a stream frame.
+const ZEROS: [u8; 4] = [0; 4];
+
+type Control = [u64; CONTROL_WORDS];
+
+/// Datagrams that have just been received.
+pub(super) struct Inbox {
+    bytes: Box<[u8]>,
+    names: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    received: usize,
+}
+
+/// One datagram in the inbox, or several of the same sender and length joined by the kernel.
+pub(super) struct Received {
+    pub(super) from: SocketAddr,
+    /// The address of ours it was sent to, where the socket was asked to tell.
+    pub(super) to: Option<IpAddr>,
+    /// How many bytes there are.
+    pub(super) len: usize,
+    /// The length of each datagram but the last; the whole length when there is only one.
+    pub(super) segment: usize,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        // SAFETY: all of these are plain C structures for which all zeros is a valid value.
+        let (name, header): (libc::sockaddr_storage, libc::mmsghdr) = unsafe { mem::zeroed() };
+        let vector = libc::iovec {
+            iov_base: ptr::null_mut(),
+            iov_len: 0,
+        };
+        Self {
+            bytes: vec![0; BATCH * BUFFER].into(),
+            names: vec![name; BATCH].into(),
+            controls: vec![[0; CONTROL_WORDS]; BATCH].into(),
+            vectors: vec![vector; BATCH].into(),
+            headers: vec![header; BATCH].into(),
+            received: 0,
+        }
+    }
+
+    /// Takes what has arrived, at most a batch; never waits.
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.received = 0;
+        let slots = self
+            .bytes
+            .chunks_exact_mut(BUFFER)
+            .zip(&mut self.names)
+            .zip(&mut self.controls);
+        let slots = slots.zip(&mut self.vectors).zip(&mut self.headers);
+        for ((((bytes, name), control), vector), header) in slots {
+            vector.iov_base = bytes.as_mut_ptr().cast();
+            vector.iov_len = bytes.len();
+            let header = &mut header.msg_hdr;
+            header.msg_name = ptr::from_mut(name).cast();
+            header.msg_namelen = mem::size_of_val(name) as libc::socklen_t;
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = mem::size_of_val(control);
+            header.msg_flags = 0;
+        }
+        // SAFETY: every pointer in the headers was set just above, into boxes that live as long as `self`, with the
+        // true length of what it points to.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        };
+        self.received = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        Ok(self.received)
+    }
+
+    /// What is known of one of the datagrams.
+    pub(super) fn received(&self, index: usize) -> Option<Received> {
+        let header = self.headers.get(..self.received)?.get(index)?;
+        let from = read_name(self.names.get(index)?)?;
+        let len = (header.msg_len as usize).min(BUFFER);
+        let mut read = Received {
+            from,
+            to: None,
+            len,
+            segment: len,
+        };
+        // SAFETY: the kernel filled `msg_control` and `msg_controllen`; the CMSG macros walk within them, and the
+        // data of each kind is read only where that many bytes belong to it.
+        unsafe {
+            let mut at = libc::CMSG_FIRSTHDR(&header.msg_hdr);
+            while let Some(control) = at.as_ref() {
+                let data = libc::CMSG_DATA(at);
+                let room = control.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
+                match (control.cmsg_level, control.cmsg_type) {
+                    (libc::IPPROTO_IP, libc::IP_PKTINFO)
+                        if room >= size_of::<libc::in_pktinfo>() =>
+                    {
+                        let info = ptr::read_unaligned(data.cast::<libc::in_pktinfo>());
+                        read.to = Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into());
+                    }
+                    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
+                        if room >= size_of::<libc::in6_pktinfo>() =>
+                    {
+                        let info = ptr::read_unaligned(data.cast::<libc::in6_pktinfo>());
+                        read.to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    }
+                    (libc::SOL_UDP, libc::UDP_GRO) if room >= size_of::<libc::c_int>() => {
+                        let size = ptr::read_unaligned(data.cast::<libc::c_int>());
+                        read.segment = usize::try_from(size).unwrap_or(len).max(1);
+                    }
+                    _ => {}
+                }
+                at = libc::CMSG_NXTHDR(&header.msg_hdr, at);
+            }
+        }
+        Some(read)
+    }
+
+    /// The bytes of a datagram.
+    pub(super) fn bytes(&self, index: usize, range: Range<usize>) -> &[u8] {
+        let start = (index * BUFFER).saturating_add(range.start.min(BUFFER));
+        let end = (index * BUFFER).saturating_add(range.end.min(BUFFER));
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+}
+
+/// A datagram to send, its payload named by its place in the inbox.
+pub(super) struct Outgoing {
+    pub(super) socket: RawFd,
+    pub(super) to: SocketAddr,
+    /// The address of ours to send from, where the socket has several.
+    pub(super) from: Option<IpAddr>,
+    pub(super) head: Head,
+    pub(super) index: usize,
+    pub(super) payload: Range<usize>,
+}
+
+impl Outgoing {
+    fn len(&self) -> usize {
+        let payload = self.payload.len();
+        self.head.as_bytes().len() + payload + self.head.padding(payload, false)
+    }
+
+    fn goes_along_with(&self, first: &Self) -> bool {
+        self.socket == first.socket && self.to == first.to && self.from == first.from
+    }
+}
+
+/// Sends many datagrams with few calls.
+pub(super) struct Outbox {
+    names: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
+    vectors: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+    /// How many datagrams each header sends.
+    runs: Vec<usize>,
+    /// Whether the kernel splits long sends into datagrams (GSO); found out by trying.
+    splits: bool,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self {
+            names: Vec::new(),
+            controls: Vec::new(),
+            vectors: Vec::new(),
+            headers: Vec::new(),
+            runs: Vec::new(),
+            splits: true,
+        }
+    }
+
+    /// Sends all of them. What the kernel will not take is lost, as datagrams are.
+    pub(super) fn send(&mut self, inbox: &Inbox, mut outgoing: &[Outgoing]) {
+        while let Some(first) = outgoing.first() {
+            let same = outgoing
+                .iter()
+                .take_while(|next| next.socket == first.socket)
+                .count();
+            let (now, later) = outgoing.split_at(same);
+            outgoing = later;
+            self.send_on_one_socket(inbox, now);
+        }
+    }
+
+    fn send_on_one_socket(&mut self, inbox: &Inbox, outgoing: &[Outgoing]) {
+        let Some(first) = outgoing.first() else {
+            return;
+        };
+        let socket = first.socket;
+        self.names.clear();
+        self.controls.clear();
+        self.vectors.clear();
+        self.headers.clear();
+        self.runs.clear();
+        // Nothing below may move once it is pointed to.
+        self.names.reserve(outgoing.len());
+        self.controls.reserve(outgoing.len());
+        self.vectors.reserve(3 * outgoing.len());
+        self.headers.reserve(outgoing.len());
+        let mut rest = outgoing;
+        while let Some(first) = rest.first() {
+            let count = if self.splits { run(rest) } else { 1 };
+            let (run, later) = rest.split_at(count);
+            rest = later;
+            self.push(inbox, first, run);
+        }
+        self.flush(socket, inbox, outgoing);
+    }
+
+    fn push(&mut self, inbox: &Inbox, first: &Outgoing, run: &[Outgoing]) {
+        let vectors_from = self.vectors.len();
+        for datagram in run {
+            let payload = inbox.bytes(datagram.index, datagram.payload.clone());
+            let padding = datagram.head.padding(payload.len(), false);
+            for bytes in [
+                datagram.head.as_bytes(),
+                payload,
+                ZEROS.get(..padding).unwrap_or_default(),
+            ] {
+                if !bytes.is_empty() {
+                    let iov_base = bytes.as_ptr().cast_mut().cast();
+                    self.vectors.push(libc::iovec {
+                        iov_base,
+                        iov_len: bytes.len(),
+                    });
+                }
+            }
+        }
+        // SAFETY: all zeros is a valid value of both structures.
+        let (name, mut header): (libc::sockaddr_storage, libc::mmsghdr) = unsafe { mem::zeroed() };
+        self.names.push(name);
+        self.controls.push([0; CONTROL_WORDS]);
+        let (Some(name), Some(control), Some(vectors)) = (
+            self.names.last_mut(),
+            self.controls.last_mut(),
+            self.vectors.get_mut(vectors_from..),
+        ) else {
+            return;
+        };
+        let message = &mut header.msg_hdr;
+        message.msg_namelen = write_name(name, first.to);
+        message.msg_name = ptr::from_mut(name).cast();
+        message.msg_iov = vectors.as_mut_ptr();
+        message.msg_iovlen = vectors.len();
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = mem::size_of_val(control);
+        let segment = (run.len() > 1).then(|| first.len() as u16);
+        write_control(message, first.from, segment);
+        self.headers.push(header);
+        self.runs.push(run.len());
+    }
+
+    fn flush(&mut self, socket: RawFd, inbox: &Inbox, outgoing: &[Outgoing]) {
+        let mut from = 0;
+        let mut tried_again = false;
+        while let Some(headers) = self
+            .headers
+            .get_mut(from..)
+            .filter(|headers| !headers.is_empty())
+        {
+            // SAFETY: every header points into the vectors of `self` and into the inbox and the datagrams' heads that
+            // the caller of `send` holds borrowed for the whole call; `reserve` made sure that no push moved them.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    socket,
+                    headers.as_mut_ptr(),
+                    headers.len() as libc::c_uint,
+                    libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+                )
+            };
+            match usize::try_from(sent) {
+                Ok(sent) if sent > 0 => {
+                    from += sent;
+                    tried_again = false;
+                }
+                _ => {
+                    let error = io::Error::last_os_error();
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        return;
+                    }
+                    let run = self.runs.get(from).copied().unwrap_or(1);
+                    if run > 1 {
+                        // The device cannot split at all (no checksums), or not at this length (longer than its MTU).
+                        self.splits &= error.raw_os_error() != Some(libc::EIO);
+                        let before = self.runs.iter().take(from).sum();
+                        for datagram in outgoing.iter().skip(before).take(run) {
+                            send_alone(inbox, datagram);
+                        }
+                        from += 1;
+                        tried_again = false;
+                        continue;
+                    }
+                    // An ICMP error of an earlier packet is reported once in place of this one; else it is hopeless.
+                    if tried_again {
+                        from += 1;
+                    }
+                    tried_again = !tried_again;
+                }
+            }
+        }
+    }
+}
+
+/// How many datagrams from the front may be sent as one that the kernel splits: one destination, equal lengths but for
+/// a shorter last.
+fn run(outgoing: &[Outgoing]) -> usize {
+    let Some(first) = outgoing.first() else {
+        return 0;
+    };
+    let len = first.len();
+    if len == 0 {
+        return 1;
+    }
+    let mut total = len;
+    let mut count = 1;
+    for next in outgoing.iter().skip(1).take(SEGMENTS_MAX - 1) {
+        total += next.len();
+        if !next.goes_along_with(first) || next.len() > len || next.len() == 0 || total > SEND_MAX {
+            break;
+        }
+        count += 1;
+        if next.len() < len {
+            break;
+        }
+    }
+    count
+}
+
+fn send_alone(inbox: &Inbox, datagram: &Outgoing) {
+    let payload = inbox.bytes(datagram.index, datagram.payload.clone());
+    let padding = ZEROS
+        .get(..datagram.head.padding(payload.len(), false))
+        .unwrap_or_default();
+    let parts = [datagram.head.as_bytes(), payload, padding];
+    // Lost like any datagram that does not fit.
+    let _ = send_one(datagram.socket, datagram.to, datagram.from, parts);
+}
+
+/// Sends one datagram made of up to three parts.
+pub(super) fn send_one(
+    socket: RawFd,
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    parts: [&[u8]; 3],
+) -> io::Result<()> {
+    let mut vectors = parts.map(|part| libc::iovec {
+        iov_base: part.as_ptr().cast_mut().cast(),
+        iov_len: part.len(),
+    });
+    let mut control: Control = [0; CONTROL_WORDS];
+    // SAFETY: all zeros is a valid value of both structures.
+    let (mut name, mut message): (libc::sockaddr_storage, libc::msghdr) = unsafe { mem::zeroed() };
+    message.msg_namelen = write_name(&mut name, to);
+    message.msg_name = ptr::from_mut(&mut name).cast();
+    message.msg_iov = vectors.as_mut_ptr();
+    message.msg_iovlen = vectors.len();
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = mem::size_of_val(&control);
+    write_control(&mut message, from, None);
+    // SAFETY: the message points to locals and to `parts`, all alive until the call returns.
+    let sent = unsafe { libc::sendmsg(socket, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Sets a whole-number socket option that no safe wrapper knows.
+pub(super) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: i32,
+) -> io::Result<()> {
+    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `value` outlives the call and has the length that is told.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            len,
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes the control messages of a send; the room given in `msg_controllen` becomes the length used.
+fn write_control(message: &mut libc::msghdr, from: Option<IpAddr>, segment: Option<u16>) {
+    let mut used = 0;
+    // SAFETY: `msg_control` points to a `Control`, which has room for both messages; the CMSG macros stay within it, and
+    // what is written at CMSG_DATA is as long as CMSG_LEN says.
+    unsafe {
+        let mut at = libc::CMSG_FIRSTHDR(message);
+        let mut put = |level: i32, kind: i32, data: &[u8]| {
+            if let Some(control) = at.as_mut() {
+                control.cmsg_level = level;
+                control.cmsg_type = kind;
+                control.cmsg_len = libc::CMSG_LEN(data.len() as libc::c_uint) as usize;
+                ptr::copy_nonoverlapping(data.as_ptr(), libc::CMSG_DATA(at), data.len());
+                used += libc::CMSG_SPACE(data.len() as libc::c_uint) as usize;
+                at = libc::CMSG_NXTHDR(message, at);
+            }
+        };
+        match from {
+            Some(IpAddr::V4(ip)) => {
+                // struct in_pktinfo: interface index, the address to send from, the header's destination (unused).
+                let mut info = [0; 12];
+                info[4..8].copy_from_slice(&ip.octets());
+                put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+            }
+            Some(IpAddr::V6(ip)) => {
+                // struct in6_pktinfo: the address to send from, interface index.
+                let mut info = [0; 20];
+                info[..16].copy_from_slice(&ip.octets());
+                put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            }
+            None => {}
+        }
+        if let Some(segment) = segment {
+            put(libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
+        }
+    }
+    message.msg_controllen = used;
+    if used == 0 {
+        message.msg_control = ptr::null_mut();
+    }
+}
+
+fn read_name(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match i32::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that this is a sockaddr_in, which is shorter than the storage.
+            let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes());
+            Some(SocketAddrV4::new(ip, u16::from_be(name.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says that this is a sockaddr_in6, which is shorter than the storage.
+            let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
+            Some(SocketAddrV6::new(ip, u16::from_be(name.sin6_port), 0, name.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+fn write_name(name: &mut libc::sockaddr_storage, address: SocketAddr) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(address) => {
+            // SAFETY: the storage is longer than, and aligned for, a sockaddr_in.
+            let name = unsafe { &mut *ptr::from_mut(name).cast::<libc::sockaddr_in>() };
+            name.sin_family = libc::AF_INET as libc::sa_family_t;
+            name.sin_port = address.port().to_be();
+            name.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(address) => {
+            // SAFETY: the storage is longer than, and aligned for, a sockaddr_in6.
+            let name = unsafe { &mut *ptr::from_mut(name).cast::<libc::sockaddr_in6>() };
+            name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            name.sin6_port = address.port().to_be();
+            name.sin6_addr.s6_addr = address.ip().octets();
+            name.sin6_scope_id = address.scope_id();
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}

@@ -1,0 +1,612 @@
+//! One worker: a thread that waits for its sockets, streams and letters, and asks the core what to do.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::event::Timespec;
+use rustix::event::epoll;
+use tracing::{debug, error, info};
+
+use super::socket::{self, Listener};
+use super::stream::{Closed, Ready, SCRATCH, StreamClient};
+use super::sys::{self, Inbox, Outbox, Outgoing};
+use super::{Letter, Post};
+use crate::turn::{
+    Allocations, Client, Destination, Effect, Family, Forward, Now, RelayId, Shared, Transport,
+};
+
+/// How many events are taken at once.
+const EVENTS: usize = 256;
+/// How often streams are looked at for having outstayed.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// The most streams of one worker; each costs a descriptor and some memory.
+const STREAMS_MAX: usize = 20_000;
+/// How many letters are taken before sockets have their turn.
+const LETTERS_AT_ONCE: usize = 256;
+
+/// What zero bytes pad a frame with.
+const ZEROS: [u8; 4] = [0; 4];
+
+pub(super) struct Worker {
+    number: usize,
+    core: Allocations,
+    shared: Arc<Shared>,
+    posts: Arc<[Post]>,
+    letters: Receiver<Letter>,
+    ready: Arc<Ready>,
+    epoll: OwnedFd,
+    listeners: Vec<Listener>,
+    /// By allocation and family.
+    relays: Vec<[Option<UdpSocket>; 2]>,
+    streams: Vec<Option<StreamClient>>,
+    free_streams: Vec<u32>,
+    stream_count: usize,
+    /// Streams that something was queued for since they were last written.
+    to_write: Vec<u32>,
+    checked: Instant,
+    outgoing: Vec<Outgoing>,
+}
+
+/// What an event is about, as epoll carries it.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Bell,
+    Listener(u32),
+    Relay(RelayId),
+}
+
+impl Source {
+    fn to_data(self) -> epoll::EventData {
+        epoll::EventData::new_u64(match self {
+            Self::Bell => 0,
+            Self::Listener(index) => 1 << 32 | u64::from(index),
+            Self::Relay(RelayId {
+                slot,
+                family: Family::V4,
+            }) => 2 << 32 | u64::from(slot),
+            Self::Relay(RelayId {
+                slot,
+                family: Family::V6,
+            }) => 3 << 32 | u64::from(slot),
+        })
+    }
+
+    fn from_data(data: epoll::EventData) -> Self {
+        let (kind, index) = (data.u64() >> 32, data.u64() as u32);
+        match kind {
+            0 => Self::Bell,
+            1 => Self::Listener(index),
+            2 => Self::Relay(RelayId {
+                slot: index,
+                family: Family::V4,
+            }),
+            _ => Self::Relay(RelayId {
+                slot: index,
+                family: Family::V6,
+            }),
+        }
+    }
+}
+
+impl Worker {
+    pub(super) fn new(
+        number: u8,
+        listeners: Vec<Listener>,
+        letters: Receiver<Letter>,
+        posts: Arc<[Post]>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let watch = |fd: BorrowedFd<'_>, source: Source| {
+            epoll::add(&epoll, fd, source.to_data(), epoll::EventFlags::IN)
+        };
+        let number = usize::from(number);
+        if let Some(post) = posts.get(number) {
+            watch(post.bell.as_fd(), Source::Bell)?;
+        }
+        for (index, listener) in (0..).zip(&listeners) {
+            watch(listener.socket.as_fd(), Source::Listener(index))?;
+        }
+        Ok(Self {
+            number,
+            core: Allocations::new(Arc::clone(&shared), number as u8),
+            shared,
+            ready: Arc::new(Ready::new(Arc::clone(&posts), number)),
+            posts,
+            letters,
+            epoll,
+            listeners,
+            relays: Vec::new(),
+            streams: Vec::new(),
+            free_streams: Vec::new(),
+            stream_count: 0,
+            to_write: Vec::new(),
+            checked: Instant::now(),
+            outgoing: Vec::new(),
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        let mut events = Vec::with_capacity(EVENTS);
+        let mut inbox = Inbox::new();
+        let mut outbox = Outbox::new();
+        let mut scratch = vec![0; SCRATCH];
+        let mut slots = Vec::new();
+        loop {
+            events.clear();
+            let timeout = self.timeout();
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    error!(%error, "a relay worker cannot wait for its sockets and ends");
+                    return;
+                }
+            }
+            let now = now();
+            for event in &events {
+                match Source::from_data(event.data) {
+                    Source::Bell => {
+                        if self.on_bell(&mut scratch, &mut slots, now) {
+                            return;
+                        }
+                    }
+                    Source::Listener(index) => {
+                        self.on_listener(index, &mut inbox, &mut outbox, now)
+                    }
+                    Source::Relay(relay) => self.on_relay(relay, &mut inbox, &mut outbox, now),
+                }
+            }
+            if self.core.next_deadline().is_some_and(|due| due <= now.at) {
+                self.core.on_time(now);
+                self.carry_out(now);
+            }
+            if now.at.saturating_duration_since(self.checked) >= CHECK_EVERY {
+                self.checked = now.at;
+                self.check_streams(now);
+            }
+            self.write_streams(now);
+        }
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let mut until = self.core.next_deadline();
+        if self.stream_count > 0 {
+            let check = self.checked + CHECK_EVERY;
+            until = Some(until.map_or(check, |until| until.min(check)));
+        }
+        // One millisecond later, so that it is due when we wake.
+        let wait = until?.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        Timespec::try_from(wait).ok()
+    }
+
+    // ---- datagrams ----
+
+    fn on_listener(&mut self, index: u32, inbox: &mut Inbox, outbox: &mut Outbox, now: Now) {
+        let Some(listener) = self.listeners.get(index as usize) else {
+            return;
+        };
+        let local = listener.local;
+        // Errors here are of single datagrams, or pass; a socket is never given up.
+        let count = inbox.receive(listener.socket.as_fd()).unwrap_or(0);
+        self.outgoing.clear();
+        for at in 0..count {
+            let Some(received) = inbox.received(at) else {
+                continue;
+            };
+            let server = SocketAddr::new(received.to.unwrap_or(local.ip()), local.port());
+            let client = Client {
+                transport: Transport::Udp,
+                via: index,
+                address: received.from,
+                server,
+            };
+            for datagram in segments(received.len, received.segment) {
+                let start = datagram.start;
+                let bytes = inbox.bytes(at, datagram);
+                if let Some(forward) = self.core.on_client_packet(&client, bytes, now) {
+                    self.forward(inbox, at, start, forward);
+                } else {
+                    self.carry_out(now);
+                }
+            }
+        }
+        self.flush(inbox, outbox);
+    }
+
+    fn on_relay(&mut self, relay: RelayId, inbox: &mut Inbox, outbox: &mut Outbox, now: Now) {
+        let Some(socket) = self.relay(relay) else {
+            return;
+        };
+        let count = inbox.receive(socket.as_fd()).unwrap_or(0);
+        self.outgoing.clear();
+        for at in 0..count {
+            let Some(received) = inbox.received(at) else {
+                continue;
+            };
+            for datagram in segments(received.len, received.segment) {
+                if let Some(forward) =
+                    self.core
+                        .on_peer_packet(relay, received.from, datagram.len(), now)
+                {
+                    self.forward(inbox, at, datagram.start, forward);
+                }
+            }
+        }
+        self.flush(inbox, outbox);
+    }
+
+    /// Passes on a packet that lies in the inbox, `start` bytes into the datagram at `index`. Datagrams are gathered
+    /// until `flush`.
+    fn forward(&mut self, inbox: &Inbox, index: usize, start: usize, forward: Forward) {
+        let payload = start + forward.payload.start..start + forward.payload.end;
+        let outgoing = |socket: RawFd, to, from| Outgoing {
+            socket,
+            to,
+            from,
+            head: forward.head,
+            index,
+            payload: payload.clone(),
+        };
+        match forward.to {
+            Destination::Peer { relay, peer } if !forward.dont_fragment => {
+                if let Some(socket) = self.relay(relay) {
+                    let datagram = outgoing(socket.as_raw_fd(), peer, None);
+                    self.outgoing.push(datagram);
+                }
+            }
+            Destination::Client(client) if client.transport == Transport::Udp => {
+                if let Some((socket, from)) = self.way_back(&client) {
+                    let datagram = outgoing(socket, client.address, from);
+                    self.outgoing.push(datagram);
+                }
+            }
+            _ => self.forward_now(inbox.bytes(index, payload), &forward),
+        }
+    }
+
+    /// Passes on a packet at once.
+    fn forward_now(&mut self, payload: &[u8], forward: &Forward) {
+        let head = forward.head.as_bytes();
+        match forward.to {
+            Destination::Peer { relay, peer } => {
+                let Some(socket) = self.relay(relay) else {
+                    return;
+                };
+                let set = |dont| {
+                    if forward.dont_fragment {
+                        // Where it cannot be set the packet goes out as others do.
+                        let _ = socket::dont_fragment(socket, relay.family, dont);
+                    }
+                };
+                set(true);
+                // Lost, as datagrams are.
+                let _ = sys::send_one(socket.as_raw_fd(), peer, None, [payload, &[], &[]]);
+                set(false);
+            }
+            Destination::Client(client) => {
+                let on_stream = client.transport != Transport::Udp;
+                let padding = forward.head.padding(payload.len(), on_stream);
+                self.send(
+                    &client,
+                    [head, payload, ZEROS.get(..padding).unwrap_or_default()],
+                );
+            }
+            Destination::Worker { holder, to, from } => {
+                if let Some(post) = self.posts.get(usize::from(holder.worker)) {
+                    let payload = payload.into();
+                    // A full queue loses the packet, as a full socket would.
+                    let _ = post.try_send(Letter::Packet {
+                        slot: holder.slot,
+                        to,
+                        from,
+                        payload,
+                    });
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, client: &Client, parts: [&[u8]; 3]) {
+        if client.transport == Transport::Udp {
+            if let Some((socket, from)) = self.way_back(client) {
+                // Lost, as datagrams are.
+                let _ = sys::send_one(socket, client.address, from, parts);
+            }
+            return;
+        }
+        let stream = self
+            .streams
+            .get_mut(client.via as usize)
+            .and_then(Option::as_mut);
+        let Some(stream) = stream.filter(|stream| stream.client == *client) else {
+            return;
+        };
+        if !stream.has_to_write() {
+            self.to_write.push(client.via);
+        }
+        stream.push(parts);
+    }
+
+    fn flush(&mut self, inbox: &Inbox, outbox: &mut Outbox) {
+        outbox.send(inbox, &self.outgoing);
+        self.outgoing.clear();
+    }
+
+    /// The socket that a client came by, and the address of ours it asked.
+    fn way_back(&self, client: &Client) -> Option<(RawFd, Option<IpAddr>)> {
+        let listener = self.listeners.get(client.via as usize)?;
+        let from = listener
+            .local
+            .ip()
+            .is_unspecified()
+            .then_some(client.server.ip());
+        Some((listener.socket.as_raw_fd(), from))
+    }
+
+    fn relay(&self, relay: RelayId) -> Option<&UdpSocket> {
+        let [v4, v6] = self.relays.get(relay.slot as usize)?;
+        if relay.family == Family::V4 {
+            v4.as_ref()
+        } else {
+            v6.as_ref()
+        }
+    }
+
+    // ---- what the core asks for ----
+
+    fn carry_out(&mut self, now: Now) {
+        while let Some(effect) = self.core.next_effect() {
+            self.carry_out_one(effect, now);
+        }
+    }
+
+    fn carry_out_one(&mut self, effect: Effect, now: Now) {
+        match effect {
+            Effect::Send { to, bytes } => self.send(&to, [&bytes, &[], &[]]),
+            Effect::OpenPort { relay, port } => match self.open(relay, port) {
+                Ok(()) => self.core.on_port_opened(relay, now),
+                Err(error) => {
+                    debug!(%error, port, "a relayed port could not be opened");
+                    self.core.on_port_refused(relay, now);
+                }
+            },
+            Effect::ClosePort { relay } => {
+                // Closing takes it out of epoll.
+                if let Some(place) = self.place(relay) {
+                    *place = None;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, relay: RelayId, port: u16) -> io::Result<()> {
+        let external = self.shared.ports.external().of(relay.family);
+        let external = external.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let socket = socket::open_relay(relay.family, external, port)?;
+        epoll::add(
+            &self.epoll,
+            &socket,
+            Source::Relay(relay).to_data(),
+            epoll::EventFlags::IN,
+        )?;
+        let slot = relay.slot as usize;
+        if self.relays.len() <= slot {
+            self.relays.resize_with(slot + 1, Default::default);
+        }
+        if let Some(place) = self.place(relay) {
+            *place = Some(socket);
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, relay: RelayId) -> Option<&mut Option<UdpSocket>> {
+        let [v4, v6] = self.relays.get_mut(relay.slot as usize)?;
+        Some(if relay.family == Family::V4 { v4 } else { v6 })
+    }
+
+    // ---- letters and streams ----
+
+    /// Looks at what others have left here. `true` when it is time to end.
+    fn on_bell(&mut self, scratch: &mut [u8], slots: &mut Vec<u32>, now: Now) -> bool {
+        let Some(post) = self.posts.get(self.number) else {
+            return true;
+        };
+        // Empty when someone else's ring was counted with an earlier one.
+        let _ = rustix::io::read(&post.bell, &mut [0; 8]);
+        if post.stopping.load(Ordering::Acquire) {
+            return true;
+        }
+        let revoked = std::mem::take(
+            &mut *post
+                .revoked
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        for session in revoked {
+            self.core.on_revoked(&session);
+        }
+        self.carry_out(now);
+        for taken in 0.. {
+            if taken == LETTERS_AT_ONCE {
+                // Come back for the rest after the sockets.
+                if let Some(post) = self.posts.get(self.number) {
+                    post.ring();
+                }
+                break;
+            }
+            let Ok(letter) = self.letters.try_recv() else {
+                break;
+            };
+            match letter {
+                Letter::Adopt {
+                    stream,
+                    client,
+                    local,
+                    transport,
+                } => {
+                    if let Some(slot) = self.adopt(stream, client, local, transport, now) {
+                        self.read_stream(slot, scratch, now);
+                    }
+                }
+                Letter::Packet {
+                    slot,
+                    to,
+                    from,
+                    payload,
+                } => {
+                    if let Some(forward) =
+                        self.core.on_handed_over(slot, to, from, payload.len(), now)
+                    {
+                        self.forward_now(&payload, &forward);
+                    }
+                }
+            }
+        }
+        self.ready.take(slots);
+        for &slot in slots.iter() {
+            self.read_stream(slot, scratch, now);
+            self.to_write.push(slot);
+        }
+        false
+    }
+
+    fn adopt(
+        &mut self,
+        stream: super::BoxedStream,
+        address: SocketAddr,
+        server: SocketAddr,
+        transport: Transport,
+        now: Now,
+    ) -> Option<u32> {
+        if self.stream_count >= STREAMS_MAX {
+            info!("a connection was closed: this worker serves {STREAMS_MAX} already");
+            return None;
+        }
+        let via = self.free_streams.pop().unwrap_or_else(|| {
+            self.streams.push(None);
+            self.streams.len() as u32 - 1
+        });
+        if self.stream_count == 0 {
+            self.checked = now.at;
+        }
+        self.stream_count += 1;
+        let client = Client {
+            transport,
+            via,
+            address,
+            server,
+        };
+        if let Some(place) = self.streams.get_mut(via as usize) {
+            *place = Some(StreamClient::new(stream, client, &self.ready, now.at));
+        }
+        Some(via)
+    }
+
+    fn read_stream(&mut self, slot: u32, scratch: &mut [u8], now: Now) {
+        // Taken out of its place while it is read; what goes back to itself is gathered aside.
+        let Some(mut stream) = self.streams.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        let holds = self.core.has(&stream.client);
+        let mut to_itself: Vec<u8> = Vec::new();
+        let result = stream.read(scratch, holds, |client, frame| {
+            if let Some(forward) = self.core.on_client_packet(client, frame, now) {
+                let payload = frame.get(forward.payload.clone()).unwrap_or_default();
+                if forward.to == Destination::Client(*client) {
+                    let padding = forward.head.padding(payload.len(), true);
+                    to_itself.extend_from_slice(forward.head.as_bytes());
+                    to_itself.extend_from_slice(payload);
+                    to_itself.resize(to_itself.len() + padding, 0);
+                } else {
+                    self.forward_now(payload, &forward);
+                }
+                return true;
+            }
+            while let Some(effect) = self.core.next_effect() {
+                match effect {
+                    Effect::Send { to, bytes } if to == *client => {
+                        to_itself.extend_from_slice(&bytes)
+                    }
+                    other => self.carry_out_one(other, now),
+                }
+            }
+            self.core.has(client)
+        });
+        stream.push([&to_itself, &[], &[]]);
+        self.to_write.push(slot);
+        match result {
+            Ok(()) => {
+                if let Some(place) = self.streams.get_mut(slot as usize) {
+                    *place = Some(stream);
+                }
+            }
+            Err(reason) => self.close(stream, reason, now),
+        }
+    }
+
+    fn write_streams(&mut self, now: Now) {
+        while let Some(slot) = self.to_write.pop() {
+            let Some(stream) = self.streams.get_mut(slot as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            if let Err(reason) = stream.write(now.at)
+                && let Some(stream) = self.streams.get_mut(slot as usize).and_then(Option::take)
+            {
+                self.close(stream, reason, now);
+            }
+        }
+    }
+
+    fn check_streams(&mut self, now: Now) {
+        for slot in 0..self.streams.len() {
+            let Some(stream) = self.streams.get_mut(slot).and_then(Option::as_mut) else {
+                continue;
+            };
+            let holds = self.core.has(&stream.client);
+            if let Err(reason) = stream.check(holds, now.at)
+                && let Some(stream) = self.streams.get_mut(slot).and_then(Option::take)
+            {
+                self.close(stream, reason, now);
+            }
+        }
+    }
+
+    /// Ends a stream that has been taken out of its place, and what it held.
+    fn close(&mut self, stream: StreamClient, reason: Closed, now: Now) {
+        debug!(%reason, "a stream was closed");
+        self.core.on_client_gone(&stream.client);
+        self.free_streams.push(stream.client.via);
+        self.stream_count -= 1;
+        drop(stream);
+        self.carry_out(now);
+    }
+}
+
+fn now() -> Now {
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    Now {
+        at: Instant::now(),
+        unix,
+    }
+}
+
+/// The datagrams that the kernel joined, or the one that came alone.
+fn segments(len: usize, segment: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let count = if len == 0 {
+        1
+    } else {
+        len.div_ceil(segment.max(1))
+    };
+    (0..count).map(move |n| n * segment..((n + 1) * segment).min(len))
+}
