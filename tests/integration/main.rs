@@ -1,5 +1,4 @@
 //! Promises at the door, over real sockets, on ports the system picks.
-<<<<<<< HEAD
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,6 +23,4 @@ mod server;
 mod settings;
 mod signaling;
 mod systemd;
-=======
 mod turn;
->>>>>>> 43d9a2b (Relay: our own STUN/TURN core, its UDP and stream workers, external addresses)
