@@ -203,6 +203,23 @@ fn the_manager_hears_of_start_life_and_end() {
 }
 
 #[test]
+fn one_order_that_arrives_twice_is_one_order() {
+    let mut service = Service::at_a_path();
+    assert!(service.news().starts_with("READY=1\n"));
+    // Held still, it finds both waiting.
+    service.signal("-STOP");
+    service.signal("-TERM");
+    service.signal("-INT");
+    service.signal("-CONT");
+    let (status, _, stderr) = service.end();
+    assert_eq!(status, Some(0));
+    assert!(
+        stderr.contains("stopping") && !stderr.contains("cut off"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn the_manager_may_be_in_the_abstract_namespace() {
     let name = format!("turnstone-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).unwrap();
