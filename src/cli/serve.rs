@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
@@ -25,6 +25,10 @@ const OVERTIME: Duration = Duration::from_secs(1);
 
 /// How long threads busy with blocking work are waited for.
 const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// How far apart two orders to stop are when the second one is meant as such. Ctrl-C and `timeout` reach
+/// a whole process group, and a parent that passes signals on makes two of one.
+const ECHO: Duration = Duration::from_secs(1);
 
 /// Runs the server until told to stop.
 pub fn serve(settings: &Process) -> ExitCode {
@@ -77,7 +81,7 @@ async fn run(config: Config) -> Result<(), String> {
                 warn!("cut off what would not stop");
             }
         }
-        () = orders.stop() => warn!("told twice to stop: cut off"),
+        () = orders.insistence() => warn!("told again to stop: cut off"),
     }
     informing.abort();
     Ok(())
@@ -132,6 +136,17 @@ impl Orders {
             _ = self.terminate.recv() => Order::Stop,
             _ = self.interrupt.recv() => Order::Stop,
             _ = self.hang_up.recv() => Order::Reload,
+        }
+    }
+
+    /// Waits for an order to stop that is no echo of the one just given.
+    async fn insistence(&mut self) {
+        let before = Instant::now();
+        loop {
+            self.stop().await;
+            if before.elapsed() >= ECHO {
+                return;
+            }
         }
     }
 

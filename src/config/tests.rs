@@ -252,6 +252,8 @@ fn unknown_keys_of_the_file_are_refused_with_a_hint() {
         ("data-dir = \"x\"", "did you mean data_dir?"),
         ("https_listen = \"x\"", "did you mean https.listen?"),
         ("[turn]\nrelay_allow = \"x\"", "there is no such setting"),
+        ("[turn]\ncapacity = 5", "did you mean rooms.capacity?"),
+        ("ssl_dir = \"x\"", "did you mean tls.dir?"),
         ("[colour]\nred = 1", "colour: there is no such setting."),
         ("https = 1", "the name of a table"),
         ("[domain]\nx = 1", "in a list"),

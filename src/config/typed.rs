@@ -420,15 +420,25 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// The key that was probably meant: written as the flag is, or misspelt.
+/// The key that was probably meant: written as the flag is, misspelt, or put under another table.
 fn near_key(typed: &str) -> Option<&'static str> {
+    fn last(key: &str) -> &str {
+        key.rsplit('.').next().unwrap_or(key)
+    }
     let plain = typed.replace('-', "_");
     let as_flag = |setting: &&Setting| setting.flag.replace('-', "_") == plain.replace('.', "_");
     let as_flag = SETTINGS
         .iter()
         .find(as_flag)
         .and_then(|setting| setting.key);
-    as_flag.or_else(|| did_you_mean(&plain, SETTINGS.iter().filter_map(|setting| setting.key)))
+    let keys = || SETTINGS.iter().filter_map(|setting| setting.key);
+    let elsewhere = || {
+        let mut same = keys().filter(|key| last(key) == last(&plain));
+        same.next().filter(|_| same.next().is_none())
+    };
+    as_flag
+        .or_else(|| did_you_mean(&plain, keys()))
+        .or_else(elsewhere)
 }
 
 fn content(

@@ -203,6 +203,23 @@ fn the_manager_hears_of_start_life_and_end() {
 }
 
 #[test]
+fn one_order_that_arrives_twice_is_one_order() {
+    let mut service = Service::at_a_path();
+    assert!(service.news().starts_with("READY=1\n"));
+    // Held still, it finds both waiting.
+    service.signal("-STOP");
+    service.signal("-TERM");
+    service.signal("-INT");
+    service.signal("-CONT");
+    let (status, _, stderr) = service.end();
+    assert_eq!(status, Some(0));
+    assert!(
+        stderr.contains("stopping") && !stderr.contains("cut off"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn the_manager_may_be_in_the_abstract_namespace() {
     let name = format!("turnstone-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).unwrap();
@@ -255,4 +272,96 @@ fn the_open_file_limit_is_raised_to_the_hard_one() {
         .unwrap();
     let numbers: Vec<&str> = open_files.split_whitespace().skip(3).take(2).collect();
     assert_eq!(numbers, ["4000", "4000"]);
+}
+
+/// A port that somebody has already.
+fn taken() -> std::net::TcpListener {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+#[test]
+fn a_port_that_is_taken_ends_the_start_in_one_sentence() {
+    let directory = Directory::new();
+    for flag in [
+        "--https-listen",
+        "--http-listen",
+        "--turn-listen",
+        "--admin-listen",
+    ] {
+        let taken = taken();
+        let address = taken.local_addr().unwrap().to_string();
+        let mut arguments: Vec<&str> = Vec::new();
+        for other in [
+            "--https-listen",
+            "--http-listen",
+            "--turn-listen",
+            "--admin-listen",
+        ] {
+            arguments.extend([
+                other,
+                if other == flag {
+                    &address
+                } else {
+                    "127.0.0.1:0"
+                },
+            ]);
+        }
+        let output = turnstone(&arguments)
+            .arg("--external-ip=127.0.0.1")
+            .arg("--data-dir")
+            .arg(directory.0.join("data"))
+            .current_dir(&directory.0)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        assert!(output.stdout.is_empty(), "{flag}: it said that it listens");
+        let words = String::from_utf8(output.stderr).unwrap();
+        let last = words.lines().last().unwrap();
+        assert!(
+            last.starts_with("turnstone: ") && last.contains(&address),
+            "{flag}: {words}"
+        );
+    }
+}
+
+#[test]
+fn log_lines_can_be_json() {
+    let directory = Directory::new();
+    let mut process = turnstone(&[
+        "--https-listen",
+        "127.0.0.1:0",
+        "--turn-listen",
+        "127.0.0.1:0",
+    ])
+    .args([
+        "--http-listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+    ])
+    .args([
+        "--external-ip",
+        "127.0.0.1",
+        "--log-format",
+        "json",
+        "--data-dir",
+    ])
+    .arg(directory.0.join("data"))
+    .current_dir(&directory.0)
+    .stdout(Stdio::null())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let line = BufReader::new(process.stderr.take().unwrap())
+        .lines()
+        .next()
+        .unwrap()
+        .unwrap();
+    let _ = process.kill();
+    let _ = process.wait();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert!(
+        line["level"].is_string() && line["timestamp"].is_string(),
+        "{line}"
+    );
 }
