@@ -118,12 +118,13 @@ async function storm(next, count) {
 
 /** @param {Random} next @param {number} count */
 async function udp(next, count) {
+  const port = server.port("turn");
   const socket = createSocket("udp4").bind(0, "127.0.0.1");
   await once(socket, "listening");
   socket.on("error", () => {});
   for (let sent = 0; sent < count; sent += 1) {
     const datagram = packet(next);
-    await new Promise((resolve) => socket.send(datagram, server.port("turn"), "127.0.0.1", resolve));
+    await new Promise((resolve) => socket.send(datagram, port, "127.0.0.1", resolve));
     // The kernel's queue is not what is tested: let the server keep up.
     if (sent % 200 === 199) await pause(5);
   }

@@ -20,7 +20,7 @@ test("without the right to 443 it listens on 8443 and says so, and leaves port 8
     assert(server.listening.turn.every((address) => address.endsWith(":3478")));
     assert.equal(server.listening.http, undefined, "port 80 was skipped");
     assert.equal(server.errors.filter((line) => /8443/.test(line) && /\b443\b/.test(line)).length, 1, `one line about it: ${server.errors.join("\n")}`);
-    assert.equal(server.errors.filter((line) => /\b80\b/.test(line)).length, 1, `one line about port 80: ${server.errors.join("\n")}`);
+    assert.equal(server.errors.filter((line) => /\b80\b/.test(line) && !/sha256/.test(line)).length, 1, `one line about port 80: ${server.errors.join("\n")}`);
     assert.equal(server.errors.filter((line) => /panic/i.test(line)).length, 0);
   } finally {
     assert.equal(await server.stop(), 0);
