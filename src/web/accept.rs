@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
@@ -14,6 +14,9 @@ use super::limits::{Counter, Guard};
 
 /// How long to wait when the system is out of files or memory; others' connections end meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often this is said in the log.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long connections have to finish what they are doing once told to stop. Half of what the whole program has.
 const GRACE: Duration = Duration::from_secs(5);
@@ -37,14 +40,13 @@ pub(super) async fn each<F, T>(
     T: Future<Output = ()> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
-    let mut failing = false;
+    let mut said: Option<Instant> = None;
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         while let Some(ended) = tasks.try_join_next() {
             say_if_it_panicked(ended);
         }
         match accepted {
             Ok((stream, client)) => {
-                failing = false;
                 if let Some(arrival) = seat(stream, client, connections) {
                     tasks.spawn(serve(arrival));
                 }
@@ -52,10 +54,10 @@ pub(super) async fn each<F, T>(
             // The client went away before we got to it.
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                if !failing {
+                if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
                     warn!(%error, "no connection can be accepted at the moment");
+                    said = Some(Instant::now());
                 }
-                failing = true;
                 sleep(PAUSE).await;
             }
         }

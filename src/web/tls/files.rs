@@ -392,7 +392,10 @@ fn sections(pem: &[u8]) -> Result<Vec<(SectionKind, Vec<u8>)>, Fault> {
 fn in_words(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
-            format!("{} is missing", String::from_utf8_lossy(end_marker).trim())
+            format!(
+                "-----END {}----- is missing",
+                String::from_utf8_lossy(end_marker).trim()
+            )
         }
         pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line is cut off".to_owned(),
         pem::Error::Base64Decode(_) => {
