@@ -1,8 +1,12 @@
 //! Which STUN and TURN servers a page is told to use.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::id::SessionId;
 use crate::message::{IceGrant, IceServer};
 use crate::signaling::IceServers;
+use crate::turn::Credentials;
 use crate::web::tls::Tls;
 
 /// The port of HTTPS when an address names none.
@@ -10,6 +14,7 @@ const HTTPS_PORT: u16 = 443;
 
 /// Servers as a person reaches us: by the host of the page, at the ports we listen on.
 pub(super) struct OwnServers {
+    pub(super) credentials: Arc<Credentials>,
     /// The port of STUN and TURN.
     pub(super) turn_port: u16,
     /// Whether browsers trust our certificate decides about `turns:`.
@@ -17,16 +22,28 @@ pub(super) struct OwnServers {
 }
 
 impl IceServers for OwnServers {
-    fn grant(&self, _: SessionId, host: &str) -> IceGrant {
-        let [stun, ..] = urls(host, self.turn_port, self.tls.is_trusted());
-        let stun = IceServer {
-            urls: stun,
-            username: None,
-            credential: None,
-        };
+    fn grant(&self, session: SessionId, host: &str) -> IceGrant {
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let minted = self.credentials.mint(&session, unix);
+        let urls = urls(host, self.turn_port, self.tls.is_trusted());
+        let ice_servers = urls
+            .into_iter()
+            .map(|urls| {
+                // STUN asks for no credentials, and browsers reject them there.
+                let is_turn = !urls.starts_with("stun:");
+                IceServer {
+                    username: is_turn.then(|| minted.username.clone()),
+                    credential: is_turn.then(|| minted.password.clone()),
+                    urls,
+                }
+            })
+            .collect();
         IceGrant {
-            ice_servers: vec![stun],
-            ice_ttl: 3600,
+            ice_servers,
+            ice_ttl: minted.ttl_seconds,
         }
     }
 }

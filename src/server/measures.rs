@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
 use crate::admin::{BadName, Metrics};
+use crate::relay::RelayHandle;
 use crate::rooms::Gauges;
 use crate::signaling::Signaling;
 use crate::web::{Limits, Tls};
@@ -17,6 +18,7 @@ pub(super) fn measures(
     rooms: &Arc<Gauges>,
     signaling: &Arc<Signaling>,
     limits: &Arc<Limits>,
+    relay: &RelayHandle,
     tls: &Tls,
 ) -> Result<Metrics, BadName> {
     let metrics = Metrics::default();
@@ -47,6 +49,12 @@ pub(super) fn measures(
         "turnstone_connections_refused_total",
         "TCP connections refused because of a limit.",
         move || number(refused.connections.refused()),
+    )?;
+    let relay = relay.clone();
+    metrics.gauge(
+        "turnstone_relay_allocations",
+        "TURN allocations.",
+        move || f64::from(relay.allocations()),
     )?;
     let tls = tls.clone();
     metrics.gauge(

@@ -25,9 +25,11 @@ use tracing::{info, warn};
 
 use crate::admin::{Admin, BadName};
 use crate::config::Config;
+use crate::relay::{Relay, RelayHandle};
 use crate::room::ResumeKey;
 use crate::rooms::{self, SeatChange};
 use crate::signaling::{Signaling, Socket};
+use crate::turn::{Credentials, ExternalAddresses, Transport};
 use crate::web::{
     Http, Limits, NotAnOrigin, OnSocket, OnTurn, Port, Redirect, SanName, Tls, TlsError,
     TurnConnection, UpgradedSocket,
@@ -52,6 +54,7 @@ pub struct Server {
     /// Fires last: who watches sees the server stop.
     watching: CancellationToken,
     tasks: TaskTracker,
+    relay: Relay,
 }
 
 /// Where a server listens.
@@ -92,9 +95,6 @@ pub enum StartError {
     /// The relay cannot start.
     #[error("the relay cannot start: {0}")]
     Relay(io::Error),
-    /// The machine's addresses cannot be read.
-    #[error("the addresses of this machine cannot be read: {0}")]
-    Addresses(io::Error),
     /// An origin in the settings is none.
     #[error(transparent)]
     Origin(#[from] NotAnOrigin),
@@ -122,18 +122,24 @@ impl Server {
             source,
         })?;
         let bound = Listeners::bind(&web, &turn, &admin)?;
-        let tls = Tls::load(&web, &data_dir, &own_names(&web.domains))?;
+        let external = address::external_addresses(&turn.external_ips, &web.domains).await;
+        let tls = Tls::load(&web, &data_dir, &own_names(&web.domains, &external))?;
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let credentials = Arc::new(Credentials::new(&secret.key_for("turn sessions"), &turn));
+        let udp = bound.udp_addresses();
+        let relay = Relay::start(turn, Arc::clone(&credentials), external, &udp)
+            .map_err(StartError::Relay)?;
         let (rooms, gauges, owner) = rooms::start(
             rooms,
             ResumeKey::new(&secret.key_for("resume tokens")),
-            |_: SeatChange| {},
+            follow_seats(Arc::clone(&credentials), relay.handle()),
             stop.clone(),
         );
         tasks.spawn(owner);
         let ice = OwnServers {
+            credentials,
             turn_port: bound.turn_port(),
             tls: tls.clone(),
         };
@@ -142,7 +148,7 @@ impl Server {
         let limits = Arc::new(Limits::new(&web.limits));
         let on_socket = sockets_to(Arc::clone(&signaling), tasks.clone());
         let http = Http::new(&web, &data_dir, tls.clone(), Arc::clone(&limits), on_socket)?;
-        let on_turn: OnTurn = Arc::new(|_: TurnConnection| {});
+        let on_turn = connections_to(relay.handle());
         let https_port = bound.https_port();
         let addresses = bound.addresses();
         let pages = Arc::new(Port {
@@ -174,7 +180,7 @@ impl Server {
         }
         let watching = CancellationToken::new();
         if let Some(listener) = bound.admin {
-            let metrics = measures::measures(&gauges, &signaling, &limits, &tls)?;
+            let metrics = measures::measures(&gauges, &signaling, &limits, &relay.handle(), &tls)?;
             let stopping = stop.clone();
             let admin = Admin {
                 metrics: Arc::new(metrics),
@@ -192,6 +198,7 @@ impl Server {
             stop,
             watching,
             tasks,
+            relay,
         })
     }
 
@@ -213,6 +220,7 @@ impl Server {
         if timeout(grace, self.tasks.wait()).await.is_err() {
             warn!(left = self.tasks.len(), "stopped before everyone had left");
         }
+        self.relay.stop().await;
         self.watching.cancel();
     }
 }
@@ -347,7 +355,7 @@ fn open_data_dir(path: &Path) -> io::Result<Secret> {
 }
 
 /// What a certificate of our own is made for: every way a person may reach this machine.
-fn own_names(domains: &[String]) -> Vec<SanName> {
+fn own_names(domains: &[String], external: &ExternalAddresses) -> Vec<SanName> {
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
@@ -364,10 +372,30 @@ fn own_names(domains: &[String]) -> Vec<SanName> {
             ]
             .map(SanName::Ip),
         )
+        .chain(
+            [external.v4, external.v6]
+                .into_iter()
+                .flatten()
+                .map(|ip| SanName::Ip(ip.public)),
+        )
         .collect();
     names.sort();
     names.dedup();
     names
+}
+
+/// Credentials hold as long as the seat; a relay held with them ends with it.
+fn follow_seats(
+    credentials: Arc<Credentials>,
+    relay: RelayHandle,
+) -> impl Fn(SeatChange) + Send + 'static {
+    move |change| match change {
+        SeatChange::Taken(session) => credentials.session_began(&session),
+        SeatChange::Ended(session) => {
+            credentials.session_ended(&session);
+            relay.revoke(&session);
+        }
+    }
 }
 
 fn sockets_to(signaling: Arc<Signaling>, tasks: TaskTracker) -> OnSocket {
@@ -384,5 +412,18 @@ fn sockets_to(signaling: Arc<Signaling>, tasks: TaskTracker) -> OnSocket {
             signaling.serve(Socket { stream, page, host }).await;
             drop(guard);
         });
+    })
+}
+
+fn connections_to(relay: RelayHandle) -> OnTurn {
+    Arc::new(move |connection: TurnConnection| {
+        let TurnConnection {
+            stream,
+            client,
+            local,
+            tls,
+        } = connection;
+        let transport = if tls { Transport::Tls } else { Transport::Tcp };
+        relay.adopt(Box::new(stream), client, local, transport);
     })
 }

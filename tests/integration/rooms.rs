@@ -31,6 +31,42 @@ async fn a_newcomer_learns_of_the_room_and_the_others_of_the_newcomer() {
 }
 
 #[tokio::test]
+async fn ice_servers_are_named_as_the_client_came() {
+    let server = TestServer::start().await;
+    let mut ann = server.page().await;
+    ann.login("tea", "Ann").await;
+    let https = server.https();
+    let turn = server.addresses.turn[0].port();
+    let servers = ann.room["iceServers"].as_array().unwrap();
+    let urls: Vec<_> = servers
+        .iter()
+        .map(|s| s["urls"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        urls,
+        [
+            format!("stun:127.0.0.1:{turn}"),
+            format!("turn:127.0.0.1:{turn}?transport=udp"),
+            format!("turn:127.0.0.1:{}?transport=tcp", https.port()),
+            format!("turn:127.0.0.1:{turn}?transport=tcp"),
+        ]
+    );
+    assert_eq!(ann.room["iceTtl"], 3600);
+    let username = servers[1]["username"].as_str().unwrap();
+    assert_eq!(
+        username.split_once(':').unwrap().1,
+        ann.id,
+        "credentials are the session's own"
+    );
+    assert!(servers[0].get("credential").is_none());
+
+    ann.send(&json!({"type": "ice", "data": {}})).await;
+    let fresh = ann.next().await;
+    assert_eq!(fresh["type"], "ice");
+    assert_eq!(fresh["data"]["iceServers"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn a_seed_client_and_a_page_negotiate() {
     let server = TestServer::start().await;
     let mut seed = server.seed().await;
