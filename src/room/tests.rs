@@ -452,7 +452,7 @@ fn chat_is_numbered_and_reaches_all_or_one() {
                  "text": "hi there", "time": 1_000_000},
     });
     for peer in [1, 2, 3] {
-        assert_eq!(table.heard(peer), [expected.clone()]);
+        assert_eq!(table.heard(peer), std::slice::from_ref(&expected));
     }
     let bob = table.id(2);
     table.say(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 /// Everything an operator may set about STUN and TURN.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where STUN/TURN listens over UDP, TCP and TLS; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
@@ -128,6 +128,17 @@ pub struct FixedUser {
     pub name: String,
     /// The password; never printed.
     pub password: String,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("listen", &self.listen)
+            .field("external_ips", &self.external_ips)
+            .field("relay_ports", &self.relay_ports)
+            .field("realm", &self.realm)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for FixedUser {
