@@ -17,16 +17,18 @@ use rust_embed::RustEmbed;
 pub const PLACEHOLDER: &str = "/v/dev/";
 
 /// The files at fixed places: the file, and where browsers look for it.
-const FIXED: [(&str, &[&str]); 5] = [
+const FIXED: [(&str, &[&str]); 4] = [
     ("index.html", &["/"]),
     ("sw.js", &["/sw.js"]),
     (
         "manifest.webmanifest",
         &["/manifest.webmanifest", "/manifest.json"],
     ),
-    ("favicon.ico", &["/favicon.ico"]),
     ("robots.txt", &["/robots.txt"]),
 ];
+
+/// What is shown to those who ask for `/favicon.ico` without having read the page; the first that is there.
+const FAVICONS: [&str; 3] = ["favicon.ico", "icon.svg", "icon-192.png"];
 
 /// Good compression at a tenth of a second for everything; the highest level takes ten times that for a few percent.
 const BROTLI_LEVEL: u32 = 9;
@@ -185,6 +187,10 @@ impl Table {
         files.sort();
         let prefix = format!("/v/{}/", hash_of_all(&files));
 
+        let favicon = FAVICONS
+            .iter()
+            .find_map(|name| files.iter().find(|(path, _)| path == name));
+        let favicon = favicon.cloned();
         let mut table = Self {
             prefix,
             assets: Vec::new(),
@@ -211,6 +217,14 @@ impl Table {
                     table.add(&path, whole(body), Caching::ForEver, [at]);
                 }
             }
+        }
+        if let Some((path, body)) = favicon {
+            table.add(
+                &path,
+                whole(body),
+                Caching::AskAgain,
+                ["/favicon.ico".to_owned()],
+            );
         }
         table
     }

@@ -207,6 +207,8 @@ fn parse_port(text: &str) -> Result<u16, BadHost> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn permits(host: &str, origins: &[&str], allowed: &[&str]) -> bool {
@@ -306,6 +308,20 @@ mod tests {
             assert!(text.parse::<Host>().is_err(), "{text:?}");
         }
         assert!("a".repeat(254).parse::<Host>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived_and_a_host_reads_back_as_written(text in "\\PC{0,40}|[a-z0-9.:\\[\\]-]{0,40}") {
+            if let Ok(host) = text.parse::<Host>() {
+                let written = host.at_https_port(8443);
+                let again: Host = written.parse().unwrap();
+                prop_assert_eq!(&again.name, &host.name);
+                prop_assert_eq!(again.port, Some(8443));
+                prop_assert!(host.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+            let _ = text.parse::<Origin>();
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION,
+    CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION,
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, UPGRADE, VARY,
 };
 use hyper::server::conn::{http1, http2};
@@ -241,6 +241,8 @@ impl Http {
         let mut response = match &host {
             Ok(host) if upgrade::is_asked(&request) => self.upgrade(request, host, ends, promised),
             Ok(_) => self.route(&request).await,
+            // Simple health checks speak HTTP/1.0, which knows no Host (RFC 1945).
+            Err(_) if is_without_host(&request) => self.route(&request).await,
             Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
         };
         if is_head {
@@ -349,6 +351,10 @@ impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Http").finish_non_exhaustive()
     }
+}
+
+fn is_without_host<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_10 && !request.headers().contains_key(HOST)
 }
 
 /// `/r/<room>`, whatever the name; the page says what is wrong with it.

@@ -82,6 +82,31 @@ async fn a_request_must_say_once_where_it_goes() {
 }
 
 #[tokio::test]
+async fn a_simple_health_check_needs_no_host() {
+    let door = Door::open().await;
+    assert_eq!(door.ask("GET /healthz HTTP/1.0").await.text(), "ok");
+    let answer = door.ask("GET /healthz HTTP/1.0\r\nHost: a b").await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_those_who_were_about_to_send_a_lot() {
+    let door = Door::open().await;
+    let mut client = door.connect(&[b"http/1.1"]).await;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 1000000\r\n\r\n",
+        door.addr
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let sending = tokio::spawn(async move {
+        let _ = writer.write_all(&vec![b'x'; 1_000_000]).await; // it may be cut off
+    });
+    assert_eq!(Answer::read(&mut reader, false).await.status, 405);
+    sending.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let door = Door::open().await;
     let long = "a".repeat(17 * 1024);

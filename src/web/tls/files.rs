@@ -408,3 +408,27 @@ fn in_words(error: &pem::Error) -> String {
 fn has(pem: &[u8], text: &[u8]) -> bool {
     pem.windows(text.len()).any(|window| window == text)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_content_is_survived(bytes: Vec<u8>, kind in 0..4usize) {
+            let label = ["CERTIFICATE", "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"][kind];
+            let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &bytes);
+            let pem = format!("-----BEGIN {label}-----\n{encoded}\n-----END {label}-----\n");
+            for content in [bytes.as_slice(), pem.as_bytes()] {
+                if let Ok(certificates) = certificates_in(content) {
+                    prop_assert!(certificates.iter().all(|der| Facts::of(der).is_err()));
+                }
+                if let Ok(key) = key_in(content, "privkey.pem") {
+                    prop_assert!(any_supported_type(&key).is_err());
+                }
+            }
+        }
+    }
+}
