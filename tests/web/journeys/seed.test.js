@@ -155,10 +155,11 @@ function prepareCalls() {
 
 /** @param {OlderClient} client @param {{ session?: string, name: string }} person */
 async function olderClientSeesAndHears(client, person) {
+  const arrived = () => client.page.evaluate((peer) => globalThis.calls.arrived(peer), person.session);
   await until(`the older client sees and hears ${person.name}`, async () => {
-    const { frames, energy } = await client.page.evaluate((peer) => globalThis.calls.arrived(peer), person.session);
+    const { frames, energy } = await arrived();
     return frames > 20 && energy > 0;
-  });
+  }).catch(async (error) => Promise.reject(new Error(`${error.message}: ${JSON.stringify(await arrived())}`)));
 }
 
 journey("the page is there first: it offers, the older client answers", async (scene) => {
