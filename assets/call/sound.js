@@ -1,0 +1,70 @@
+/**
+ * Plays what arrives. Browsers refuse sound until a person has touched the page; then the picture plays silently and
+ * `blocked` says so, until `allow` is called from a touch.
+ */
+import { effect, signal } from "../vendor/signals-core.js";
+
+/** Whether the browser keeps someone silent. */
+export const blocked = signal(false);
+/** The loudspeaker's device id; empty = the system's own choice. */
+export const speaker = signal("");
+
+/** Elements that are to be heard. @type {Set<HTMLVideoElement>} */
+const audible = new Set();
+
+export const canChooseSpeaker = typeof HTMLMediaElement !== "undefined" && "setSinkId" in HTMLMediaElement.prototype;
+
+/**
+ * Shows a stream in an element, heard unless `silent`; null empties it.
+ * @param {HTMLVideoElement} element @param {MediaStream | null} stream @param {boolean} silent
+ */
+export function play(element, stream, silent) {
+  if (element.srcObject !== stream) element.srcObject = stream;
+  if (!stream) return;
+  element.muted = silent;
+  if (!silent) {
+    audible.add(element);
+    void route(element);
+  }
+  void start(element, silent);
+}
+
+/** The element leaves the page. @param {HTMLVideoElement} element */
+export function forget(element) {
+  audible.delete(element);
+  element.srcObject = null;
+  if (audible.size === 0) blocked.value = false;
+}
+
+/** To be called from a touch or key: everyone is heard from now on. */
+export function allow() {
+  blocked.value = false;
+  for (const element of audible) {
+    element.muted = false;
+    void start(element, false);
+  }
+}
+
+/** @param {HTMLVideoElement} element @param {boolean} silent */
+async function start(element, silent) {
+  try {
+    await element.play();
+  } catch (error) {
+    // Anything but a refusal is a new stream taking over, which plays by itself.
+    if (silent || !(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+    blocked.value = true;
+    element.muted = true;
+    await element.play().catch(() => {});
+  }
+}
+
+/** @param {HTMLVideoElement} element */
+async function route(element) {
+  if (!canChooseSpeaker || element.sinkId === speaker.peek()) return;
+  await element.setSinkId(speaker.peek()).catch(() => {}); // unplugged meanwhile: the system's own choice stays
+}
+
+effect(() => {
+  void speaker.value;
+  for (const element of audible) void route(element);
+});

@@ -1,0 +1,340 @@
+/**
+ * One person's visit: joins the socket, the state, the devices and the connections to the others. The view reads its
+ * signals and calls its methods; nothing here draws.
+ *
+ * @import { FromServer, Status } from "./message.js"
+ * @import { Act, State } from "./state.js"
+ */
+import { effect, signal } from "./vendor/signals-core.js";
+import { Media } from "./call/media.js";
+import { Mesh } from "./call/mesh.js";
+import { Speakers } from "./call/level.js";
+import { act, initial, reduce } from "./state.js";
+import { recall, remember, forgetSeat } from "./seat.js";
+import { Socket } from "./socket.js";
+
+/** The share of the credentials' life after which new ones are asked for. */
+const ICE_REFRESH = 0.8;
+/** How long a reaction stays on the screen, ms. */
+const REACTION_FOR = 4_000;
+/** Longest text of one message, in bytes of UTF-8: within the server's frame, and still a message. */
+export const CHAT_BYTES = 4096;
+/** How many random names are tried before giving up; each is one of 10^15. */
+const RANDOM_TRIES = 5;
+
+export class Session {
+  /** @type {import("./vendor/signals-core.js").Signal<State>} */
+  state = signal(initial());
+  media = new Media();
+  speakers = new Speakers();
+  /** @type {import("./vendor/signals-core.js").Signal<Mesh | null>} */
+  mesh = signal(null);
+
+  /** @type {{roomName: string, username: string, password: string} | null} */ #wish = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #iceTimer;
+  /** @type {((result: "ok" | "fail") => void) | null} */ #randomAnswer = null;
+  #resume = "";
+  #seat = "";
+  /** @type {string[] | null} those who were here before us, from before a reload */ #elders = null;
+
+  /** @param {object} options @param {string} options.url of the WebSocket @param {boolean} options.relayOnly @param {Record<string, string>} options.invitation `invite` or `token` from the address */
+  constructor({ url, relayOnly, invitation }) {
+    this.relayOnly = relayOnly;
+    this.invitation = invitation;
+    this.socket = new Socket({ url, onmessage: (message) => this.#hear(message), onlink: (news) => this.#linked(news) });
+    effect(() => this.#sendTracks());
+    effect(() => this.#tellStatus());
+    effect(() => this.media.fitTo(this.state.value.people.length));
+  }
+
+  /** @param {Act} what */
+  happen(what) {
+    this.state.value = act(this.state.peek(), what);
+  }
+
+  /** Goes to a screen that is not a room. @param {"went-home" | "went-to-test"} where */
+  visit(where) {
+    this.#leaveRoom();
+    this.media.stop();
+    this.happen({ type: where });
+  }
+
+  /** Stands before a room's door. @param {string} roomName */
+  approach(roomName) {
+    this.#leaveRoom();
+    this.happen({ type: "went-to-room", roomName });
+  }
+
+  /** @param {{username: string, password?: string}} who */
+  join({ username, password = "" }) {
+    const { roomName } = this.state.peek();
+    this.#wish = { roomName, username, password };
+    this.happen({ type: "asked-to-join" });
+    if (this.socket.isOpen) this.#login();
+    else this.socket.open();
+  }
+
+  /** Goes back to a seat kept from before a reload; false when there is none. @param {string} roomName */
+  return(roomName) {
+    const seat = recall(roomName);
+    if (!seat) return false;
+    this.#resume = seat.resume;
+    this.#seat = seat.sessionId;
+    this.#elders = seat.elders;
+    this.happen({ type: "remembered", chat: seat.chat, me: { sessionId: seat.sessionId, username: seat.username, role: "guest" } });
+    if (seat.hand) this.happen({ type: "hand", hand: true });
+    void this.media.start({ camera: seat.camera, mic: true }).then(() => this.media.setMic(seat.mic));
+    this.join({ username: seat.username });
+    return true;
+  }
+
+  leave() {
+    this.socket.send({ type: "logout", data: {} });
+    this.#leaveRoom();
+    this.media.stop();
+    this.happen({ type: "left" });
+  }
+
+  /** @param {string} text @returns {boolean} whether it went out */
+  say(text) {
+    return this.socket.send({ type: "chat", data: { id: crypto.randomUUID(), text } });
+  }
+
+  /** @param {string} emoji */
+  react(emoji) {
+    if (!this.socket.send({ type: "reaction", data: { emoji } })) return;
+    this.#rise(() => this.happen({ type: "reacted", emoji }));
+  }
+
+  /** @param {string} to @param {import("./message.js").Sizes} sizes how big someone is shown here */
+  tellView(to, sizes) {
+    this.socket.send({ type: "view", to, data: sizes });
+  }
+
+  /** Starts or stops sharing a screen. */
+  async toggleScreen() {
+    if (this.media.screen.peek()) this.media.stopScreen();
+    else await this.media.shareScreen();
+  }
+
+  /** A room name nobody uses; the server keeps it for us while the socket stays open. @returns {Promise<string | null>} null without a server */
+  async randomRoom() {
+    this.socket.open();
+    for (let i = 0; i < RANDOM_TRIES; i += 1) {
+      const name = randomName();
+      /** @type {Promise<"ok" | "fail" | "silent">} */
+      const answer = new Promise((resolve) => {
+        this.#randomAnswer = resolve;
+        setTimeout(() => resolve("silent"), 4_000);
+      });
+      this.socket.send({ type: "randomCheck", data: name });
+      this.#randomAsked = name;
+      const result = await answer;
+      this.#randomAnswer = null;
+      if (result === "ok") return name;
+      if (result === "silent") return null;
+    }
+    return null;
+  }
+  #randomAsked = "";
+
+  /** The network or the page has come back. @param {{changed: boolean}} what whether the network is another one */
+  nudge({ changed }) {
+    this.socket.nudge();
+    if (changed) this.mesh.peek()?.restart();
+  }
+
+  /** The page goes away, perhaps to come back: a reload keeps the seat. */
+  keepSeat() {
+    const { me, roomName, chat, hand, seated } = this.state.peek();
+    const mesh = this.mesh.peek();
+    if (!me || !mesh || !this.#resume || !this.#wish || !(seated || this.state.peek().screen === "room")) return;
+    remember({
+      roomName, resume: this.#resume, sessionId: me.sessionId, username: this.#wish.username, elders: mesh.elders,
+      camera: this.media.camera.peek() !== null, mic: this.media.micOn.peek(), hand, chat,
+    });
+  }
+
+  /** @param {FromServer} message */
+  #hear(message) {
+    const mesh = this.mesh.peek();
+    switch (message.type) {
+      case "room":
+        this.#entered(message);
+        return;
+      case "login":
+        this.#apply(message);
+        mesh?.welcome(message.from);
+        return;
+      case "logout":
+        this.#apply(message);
+        mesh?.goodbye(message.data.sessionId);
+        return;
+      case "status":
+        this.#apply(message);
+        mesh?.told(message.from, message.data);
+        return;
+      case "offer":
+      case "answer":
+      case "candidate":
+        mesh?.hear(message);
+        return;
+      case "view":
+        mesh?.fit(message.from, message.data);
+        return;
+      case "ice":
+        mesh?.configure(message.data);
+        this.#refreshIceIn(message.data.iceTtl);
+        return;
+      case "randomCheckResult":
+        this.#randomAnswer?.(message.data.result);
+        return;
+      case "reaction":
+        if (message.from !== this.state.peek().me?.sessionId) this.#rise(() => this.#apply(message));
+        return;
+      case "error":
+        this.#refused(message);
+        return;
+      default:
+        this.#apply(message);
+    }
+  }
+
+  /** @param {FromServer} message */
+  #apply(message) {
+    this.state.value = reduce(this.state.peek(), message);
+  }
+
+  /** @param {Extract<FromServer, {type: "room"}>} message */
+  #entered(message) {
+    if (!this.#wish) return; // left while the server was answering
+    const { you, participants, resume } = message.data;
+    const again = this.#seat === you.sessionId;
+    if (!again) this.#elders = null;
+    let mesh = this.mesh.peek();
+    if (!mesh) {
+      mesh = new Mesh({
+        relayOnly: this.relayOnly,
+        send: (signal) => this.socket.send({ ...signal, ...(signal.type === "offer" ? { username: you.username } : {}) }),
+        onlost: (sessionId) => this.happen({ type: "lost", sessionId }),
+      });
+      this.mesh.value = mesh;
+      this.speakers.start(() => mesh?.peers ?? []);
+    }
+    this.#apply(message);
+    this.#seat = you.sessionId;
+    this.#resume = resume ?? "";
+    mesh.configure(message.data);
+    this.#sendTracks();
+    mesh.enter(participants, again ? this.#elders ?? mesh.elders : null);
+    this.#elders = null;
+    this.#refreshIceIn(message.data.iceTtl);
+    this.#tellStatus();
+  }
+
+  /** @param {Extract<FromServer, {type: "error"}>} message */
+  #refused(message) {
+    const { seated } = this.state.peek();
+    if (!seated && message.data.errorType === "resume") {
+      this.#resume = this.#seat = "";
+      this.#login();
+      return;
+    }
+    this.#apply(message);
+    if (this.state.peek().screen === "prejoin") this.#leaveRoom();
+  }
+
+  /** @param {import("./socket.js").LinkNews} news */
+  #linked(news) {
+    this.happen({ type: "link", ...news });
+    if (news.link === "open") {
+      if (this.#wish) this.#login();
+      else if (this.#randomAnswer) this.socket.send({ type: "randomCheck", data: this.#randomAsked });
+    }
+    if (news.link === "ended") {
+      forgetSeat();
+      this.#leaveRoom({ keepSocket: true });
+      this.media.stop();
+    }
+  }
+
+  #login() {
+    if (!this.#wish) return;
+    const { roomName, username, password } = this.#wish;
+    const resuming = this.#resume ? { resume: this.#resume, seq: lastSeq(this.state.peek().chat) } : {};
+    this.socket.send({
+      type: "login",
+      data: { roomrequest: roomName, username, ...this.invitation, ...(password ? { password } : {}), ...resuming },
+    });
+  }
+
+  /** @param {{keepSocket?: boolean}} [how] */
+  #leaveRoom({ keepSocket = false } = {}) {
+    clearTimeout(this.#iceTimer);
+    const { screen } = this.state.peek();
+    this.#wish = null;
+    this.#resume = this.#seat = "";
+    this.#elders = null;
+    this.speakers.stop();
+    this.mesh.peek()?.close();
+    this.mesh.value = null;
+    if (screen === "room" || screen === "joining") forgetSeat();
+    if (!keepSocket && screen !== "home" && screen !== "prejoin") this.socket.close();
+  }
+
+  /** @param {number} ttl seconds */
+  #refreshIceIn(ttl) {
+    clearTimeout(this.#iceTimer);
+    // A break in the socket costs nothing: coming back brings new ones.
+    this.#iceTimer = setTimeout(() => this.socket.send({ type: "ice", data: {} }), Math.max(10, ttl * ICE_REFRESH) * 1000);
+  }
+
+  #sendTracks() {
+    const { camera, mic, screen } = this.media;
+    const outgoing = { video: camera.value, audio: mic.value, screen: screen.value };
+    this.mesh.peek()?.sendOut(outgoing);
+  }
+
+  #told = "";
+  #tellStatus() {
+    const { camera, micOn, screen } = this.media;
+    const { seated, hand, me } = this.state.value;
+    const mesh = this.mesh.value;
+    const shared = screen.value;
+    /** @type {Status} */
+    const status = { mic: micOn.value, camera: camera.value !== null, screen: shared !== null, hand, streams: {} };
+    if (!seated || !mesh || !me) {
+      this.#told = "";
+      return;
+    }
+    status.streams[mesh.cameraId] = "camera";
+    if (shared) status.streams[shared.id] = "screen";
+    const text = JSON.stringify([me.sessionId, status]);
+    if (text === this.#told) return;
+    if (this.socket.send({ type: "status", data: status })) this.#told = text;
+  }
+
+  /** Shows a reaction and takes it away again. @param {() => void} show */
+  #rise(show) {
+    show();
+    const key = this.state.peek().reactions.at(-1)?.key;
+    if (key) setTimeout(() => this.happen({ type: "reaction-over", key }), REACTION_FOR);
+  }
+}
+
+/** The number of the last line we have; 0 before the first. @param {import("./state.js").Line[]} chat */
+function lastSeq(chat) {
+  const last = chat.findLast((line) => line.kind === "said");
+  return last?.kind === "said" ? last.seq : 0;
+}
+
+/** Twelve letters in three groups, easy to read out; vowels are left out so that no words come up. */
+function randomName() {
+  const letters = "bcdfghjkmnpqrstvwxz";
+  // 19 letters from bytes below 247 (13 × 19), so that each is equally likely.
+  const picked = [];
+  while (picked.length < 12) {
+    for (const byte of crypto.getRandomValues(new Uint8Array(16))) if (byte < 247 && picked.length < 12) picked.push(letters[byte % 19]);
+  }
+  return [picked.slice(0, 4), picked.slice(4, 8), picked.slice(8)].map((group) => group.join("")).join("-");
+}

@@ -1,0 +1,201 @@
+/**
+ * All that the page knows, and how each message and each act changes it. Pure: no DOM, no clock, no socket, no media.
+ * Streams and devices are not state; they belong to `call/`.
+ *
+ * @import { FromServer, Chat, Participant, Role, Room, Status } from "./message.js"
+ *
+ * @typedef {{sessionId: string, username: string, role: Role, status: Status | null, away: boolean}} Person
+ *   `status` is null for people whose client tells none; `away` means their socket is gone while their media may still flow
+ * @typedef {{kind: "said", key: string, id: string, seq: number, sessionId: string, username: string, text: string, time: number, mine: boolean}
+ *   | {kind: "came" | "went", key: string, username: string}} Line one line of the chat
+ * @typedef {{type: string, text: string}} Problem an error's type, and the server's words for it
+ * @typedef {"home" | "prejoin" | "joining" | "room" | "left" | "test"} Screen
+ * @typedef {"off" | "connecting" | "open" | "waiting" | "ended"} Link how the socket is; `waiting` = will try again
+ *
+ * @typedef {object} State
+ * @property {Screen} screen
+ * @property {string} roomName the room as typed in its address
+ * @property {Link} link
+ * @property {number} retryAt Unix ms of the next attempt while `waiting`
+ * @property {"" | "replaced" | "abuse" | "removed"} ended why the server will not have us back
+ * @property {boolean} seated the server has us in the room, as far as we know
+ * @property {boolean} restarting the server said `bye`
+ * @property {boolean} online what the browser says of the network
+ * @property {{sessionId: string, username: string, role: Role} | null} me
+ * @property {boolean} hand
+ * @property {Room | null} room
+ * @property {Person[]} people oldest first, self left out
+ * @property {Line[]} chat
+ * @property {number} unread lines said while the chat was not looked at
+ * @property {"" | "chat" | "people"} panel
+ * @property {boolean} watched the page is in front
+ * @property {{key: string, sessionId: string, emoji: string}[]} reactions on their way up the screen
+ * @property {Problem | null} problem
+ * @property {boolean} askPassword
+ * @property {number} count numbers keys
+ */
+
+/** Lines kept in the page; older ones are forgotten so that a long day does not fill the memory. */
+export const CHAT_LINES = 1000;
+/** Reactions shown at once. */
+const REACTIONS = 24;
+
+/** Errors of a login: the person is back before the door. */
+const REFUSALS = new Set(["full", "invalid", "password", "locked", "banned", "denied", "notfound", "unauthorized"]);
+
+/** @returns {State} */
+export const initial = () => ({
+  screen: "home", roomName: "", link: "off", retryAt: 0, ended: "", seated: false, restarting: false, online: true, me: null, hand: false, room: null, people: [],
+  chat: [], unread: 0, panel: "", watched: true, reactions: [], problem: null, askPassword: false, count: 0,
+});
+
+/** What a message of the server changes. @param {State} state @param {FromServer} message @returns {State} */
+export function reduce(state, message) {
+  switch (message.type) {
+    case "room":
+      return entered(state, message.data);
+    case "login":
+      return came(state, message.from, message.data.username);
+    case "logout":
+      return went(state, message.data.sessionId);
+    case "status":
+      if (message.from === state.me?.sessionId) return state;
+      return withPerson(state, message.from, (person) => ({ ...person, status: message.data, away: message.data.away === true }));
+    case "chat":
+      return said(state, message.data);
+    case "reaction":
+      return reacted(state, message.from, message.data.emoji);
+    case "role":
+      if (message.data.sessionId === state.me?.sessionId) return { ...state, me: { ...state.me, role: message.data.role } };
+      return withPerson(state, message.data.sessionId, (person) => ({ ...person, role: message.data.role }));
+    case "room-changed":
+      return state.room ? { ...state, room: { ...state.room, ...message.data } } : state;
+    case "bye":
+      return { ...state, restarting: true };
+    case "error":
+      return refused(state, { type: message.data.errorType, text: message.data.errorText });
+    default:
+      return state; // the call's own messages, and what newer servers may say
+  }
+}
+
+/**
+ * What happens on this side.
+ * @typedef {{type: "went-home"} | {type: "went-to-room", roomName: string} | {type: "went-to-test"} | {type: "asked-to-join"} | {type: "left"}
+ *   | {type: "link", link: Link, retryAt?: number, ended?: State["ended"]} | {type: "network", online: boolean} | {type: "panel", panel: State["panel"]}
+ *   | {type: "watched", watched: boolean} | {type: "hand", hand: boolean} | {type: "reacted", emoji: string} | {type: "reaction-over", key: string}
+ *   | {type: "problem-seen"} | {type: "problem", problem: Problem} | {type: "lost", sessionId: string}
+ *   | {type: "remembered", chat: Line[], me: State["me"]}} Act
+ * @param {State} state @param {Act} act @returns {State}
+ */
+export function act(state, act) {
+  switch (act.type) {
+    case "went-home":
+      return { ...fresh(state), screen: "home" };
+    case "went-to-room":
+      return { ...fresh(state), screen: "prejoin", roomName: act.roomName };
+    case "went-to-test":
+      return { ...fresh(state), screen: "test" };
+    case "asked-to-join":
+      return { ...state, screen: "joining", problem: null };
+    case "left":
+      return { ...fresh(state), screen: "left", roomName: state.roomName };
+    case "link":
+      return {
+        ...state, link: act.link, seated: state.seated && act.link === "open", retryAt: act.retryAt ?? 0, ended: act.ended ?? "", restarting: act.link === "open" ? false : state.restarting,
+      };
+    case "network":
+      return { ...state, online: act.online };
+    case "panel":
+      return looked({ ...state, panel: act.panel });
+    case "watched":
+      return looked({ ...state, watched: act.watched });
+    case "hand":
+      return { ...state, hand: act.hand };
+    case "reacted":
+      return state.me ? reacted(state, state.me.sessionId, act.emoji) : state;
+    case "reaction-over":
+      return { ...state, reactions: state.reactions.filter((one) => one.key !== act.key) };
+    case "problem-seen":
+      return { ...state, problem: null };
+    case "problem":
+      return { ...state, problem: act.problem };
+    case "lost":
+      return went(state, act.sessionId);
+    case "remembered":
+      return { ...state, chat: act.chat, me: act.me };
+  }
+}
+
+/** We have a seat: who else is here. @param {State} state @param {import("./message.js").Welcome} welcome @returns {State} */
+function entered(state, { room, you, participants }) {
+  const again = state.me?.sessionId === you.sessionId;
+  const people = participants.filter((one) => one.sessionId !== you.sessionId).map(person);
+  const present = new Set(people.map((one) => one.sessionId));
+  // After a restart of the server the others come back one by one. Until then those we still hear and see stay on the
+  // page; `login` or `lost` ends that.
+  const strays = again ? state.people.filter((one) => !present.has(one.sessionId)).map((one) => ({ ...one, away: true })) : [];
+  return { ...state, screen: "room", seated: true, room, me: you, people: [...strays, ...people], problem: null, askPassword: false, restarting: false };
+}
+
+/** @param {Participant} one @returns {Person} */
+const person = ({ sessionId, username, role, status }) => ({ sessionId, username, role: role ?? "guest", status: status ?? null, away: status?.away === true });
+
+/** @param {State} state @param {string} sessionId @param {string} username @returns {State} */
+function came(state, sessionId, username) {
+  if (sessionId === state.me?.sessionId) return state;
+  if (state.people.some((one) => one.sessionId === sessionId)) return withPerson(state, sessionId, (one) => ({ ...one, username, away: false }));
+  const people = [...state.people, person({ sessionId, username, role: "guest", joined: 0, status: null })];
+  return withLine({ ...state, people, count: state.count + 1 }, { kind: "came", key: `n${state.count}`, username });
+}
+
+/** @param {State} state @param {string} sessionId @returns {State} */
+function went(state, sessionId) {
+  const gone = state.people.find((one) => one.sessionId === sessionId);
+  if (!gone) return state;
+  const people = state.people.filter((one) => one !== gone);
+  return withLine({ ...state, people, count: state.count + 1 }, { kind: "went", key: `n${state.count}`, username: gone.username });
+}
+
+/** @param {State} state @param {Chat} chat @returns {State} */
+function said(state, chat) {
+  const { id = "", seq, sessionId, username, text, time } = chat;
+  // What was missed may arrive twice. A restarted server counts from 1 again, so the number alone does not tell.
+  const again = state.chat.some((line) => line.kind === "said" && line.seq === seq && line.id === id && line.sessionId === sessionId);
+  if (again) return state;
+  const mine = sessionId === state.me?.sessionId;
+  const key = `c${state.count}`;
+  const after = withLine({ ...state, count: state.count + 1 }, { kind: "said", key, id, seq, sessionId, username, text, time, mine });
+  return mine || looking(state) ? after : { ...after, unread: state.unread + 1 };
+}
+
+/** @param {State} state @param {string} sessionId @param {string} emoji @returns {State} */
+const reacted = (state, sessionId, emoji) => ({
+  ...state, count: state.count + 1, reactions: [...state.reactions, { key: `r${state.count}`, sessionId, emoji }].slice(-REACTIONS),
+});
+
+/** @param {State} state @param {Problem} problem @returns {State} */
+function refused(state, problem) {
+  if (!state.seated && ["joining", "room"].includes(state.screen) && REFUSALS.has(problem.type)) {
+    return { ...fresh(state), screen: "prejoin", roomName: state.roomName, problem, askPassword: problem.type === "password" };
+  }
+  if (["kicked", "banned"].includes(problem.type)) return { ...state, problem, ended: "removed" };
+  if (problem.type === "resume") return state; // the socket's owner logs in anew
+  return { ...state, problem };
+}
+
+/** @param {State} state @param {Line} line @returns {State} */
+const withLine = (state, line) => ({ ...state, chat: [...state.chat, line].slice(-CHAT_LINES) });
+
+/** @param {State} state @param {string} sessionId @param {(person: Person) => Person} change @returns {State} */
+const withPerson = (state, sessionId, change) => ({
+  ...state, people: state.people.map((one) => (one.sessionId === sessionId ? change(one) : one)),
+});
+
+/** @param {State} state */
+const looking = (state) => state.panel === "chat" && state.watched;
+/** @param {State} state @returns {State} */
+const looked = (state) => (looking(state) ? { ...state, unread: 0 } : state);
+
+/** Everything of a room forgotten. @param {State} state @returns {State} */
+const fresh = (state) => ({ ...initial(), online: state.online, watched: state.watched, link: state.link, panel: state.panel, count: state.count });

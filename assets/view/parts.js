@@ -1,0 +1,131 @@
+/** Small things several views use. */
+import { useEffect, useId, useRef, useState } from "../vendor/hooks.js";
+import { html } from "./html.js";
+import { Icon } from "./icon.js";
+import { LANGUAGES, currentLanguage, errorText, t } from "../strings/index.js";
+
+/**
+ * A labelled text field with its hint and error.
+ * @param {{label: string, testid: string, value: string, oninput: (value: string) => void, error?: string, hint?: string, type?: string,
+ *   autocomplete?: string, maxlength?: number, focus?: boolean, children?: any}} props
+ */
+export function Field({ label, testid, value, oninput, error = "", hint = "", type = "text", autocomplete = "off", maxlength = 128, focus = false, children }) {
+  const id = useId();
+  const input = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => {
+    if (focus || error) input.current?.focus();
+  }, [focus, error]);
+  return html`
+    <div class="field" data-wrong=${Boolean(error)}>
+      <label for=${id}>${label}</label>
+      <div class="field-row">
+        <input ref=${input} id=${id} data-testid=${testid} type=${type} value=${value} autocomplete=${autocomplete} maxlength=${maxlength} spellcheck="false"
+          placeholder=${hint} aria-invalid=${Boolean(error)} aria-describedby=${error ? `${id}-error` : null}
+          onInput=${(/** @type {any} */ event) => oninput(event.currentTarget.value)} />
+        ${children}
+      </div>
+      ${error && html`<p class="field-error" id=${`${id}-error`}><${Icon} name="warn" />${error}</p>`}
+    </div>`;
+}
+
+/** A button that is an icon with a name. @param {Record<string, any> & {icon: string, label: string}} props */
+export const IconButton = ({ icon, label, children, class: extra = "", ...rest }) => html`
+  <button type="button" class=${`icon-button ${extra}`} aria-label=${label} title=${label} ...${rest}><${Icon} name=${icon} />${children}</button>`;
+
+/** An error of the server, in words. @param {{problem: {type: string, text: string} | null, onclose?: () => void}} props */
+export const Problem = ({ problem, onclose }) => html`
+  <div role="alert" class="alert-place">
+    ${problem && html`
+      <p class="notice" data-kind="problem" data-error=${problem.type}>
+        <${Icon} name="warn" /><span>${errorText(problem)}</span>
+        ${onclose && html`<${IconButton} icon="close" label=${t("error.close")} onClick=${onclose} />`}
+      </p>`}
+  </div>`;
+
+/** Keeps a dialogue open while it is on the page, with the browser's own focus handling. @param {{title: string, onclose: () => void, children?: any}} props */
+export function Dialog({ title, onclose, children }) {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const id = useId();
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return html`
+    <dialog ref=${dialog} class="dialog" aria-labelledby=${id} onClose=${onclose}
+      onClick=${(/** @type {any} */ event) => event.target === dialog.current && onclose()}>
+      <div class="dialog-body">
+        <header><h2 id=${id}>${title}</h2><${IconButton} icon="close" label=${t("room.close")} onClick=${onclose} /></header>
+        ${children}
+      </div>
+    </dialog>`;
+}
+
+/**
+ * A button with a menu above it. Arrow keys move, Escape and a click elsewhere close.
+ * @param {{icon: string, label: string, text?: string, kind?: string, items: {label: string, icon?: string, text?: string, testid?: string, checked?: boolean, onselect: () => void}[]}} props
+ */
+export function Menu({ icon, label, text, kind = "list", items }) {
+  const [open, setOpen] = useState(false);
+  const place = useRef(/** @type {HTMLDivElement | null} */ (null));
+  useEffect(() => {
+    if (!open) return undefined;
+    /** @type {HTMLElement | null | undefined} */ (place.current?.querySelector("[role^=menuitem]"))?.focus();
+    const outside = (/** @type {Event} */ event) => !place.current?.contains(/** @type {Node} */ (event.target)) && setOpen(false);
+    document.addEventListener("pointerdown", outside);
+    return () => document.removeEventListener("pointerdown", outside);
+  }, [open]);
+  const close = () => {
+    setOpen(false);
+    /** @type {HTMLElement | null | undefined} */ (place.current?.querySelector("[aria-haspopup]"))?.focus();
+  };
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+    if (!open) return;
+    const entries = /** @type {HTMLElement[]} */ ([...(place.current?.querySelectorAll("[role^=menuitem]") ?? [])]);
+    const now = entries.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    if (event.key === "Escape") close();
+    else if (event.key === "Tab") setOpen(false);
+    else if (step) entries.at((now + step) % entries.length)?.focus();
+    else return;
+    if (event.key !== "Tab") event.preventDefault();
+  };
+  return html`
+    <div class="menu-place" ref=${place} onKeyDown=${onKeyDown}>
+      <button type="button" class="control" aria-haspopup="menu" aria-expanded=${open} aria-label=${label} title=${label} onClick=${() => setOpen(!open)}>
+        <${Icon} name=${icon} />${text && html`<span class="control-text">${text}</span>`}
+      </button>
+      ${open && html`
+        <div class="menu" role="menu" aria-label=${label} data-kind=${kind}>
+          ${items.map((item) => html`
+            <button type="button" role=${item.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked=${item.checked}
+              tabindex="-1" key=${item.label} data-testid=${item.testid} aria-label=${item.label} onClick=${() => { close(); item.onselect(); }}>
+              ${item.icon && html`<${Icon} name=${item.icon} />`}<span>${item.text ?? item.label}</span>
+            </button>`)}
+        </div>`}
+    </div>`;
+}
+
+/** Chooses the language; the address carries it, so that a link can too. */
+export const LanguageSwitch = () => html`
+  <nav class="languages" aria-label=${t("app.language")}>
+    ${Object.entries(LANGUAGES).map(([code, name]) => {
+      const query = new URLSearchParams(location.search);
+      query.set("lang", code);
+      return html`<a key=${code} href=${`?${query}`} lang=${code} hreflang=${code} aria-current=${code === currentLanguage() ? "true" : null}>${name}</a>`;
+    })}
+  </nav>`;
+
+/** Up to two letters that stand for a person without a picture. @param {string} name */
+export function initials(name) {
+  const words = name.split(/[\s._-]+/).filter(Boolean);
+  const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0] ?? "?"];
+  return letters.map((word) => [...(word ?? "")][0] ?? "").join("").toLocaleUpperCase();
+}
+
+/** One of the avatars' colours, the same for the same name everywhere. @param {string} name */
+export function hue(name) {
+  let sum = 7;
+  for (const letter of name) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9973;
+  return sum % 8;
+}

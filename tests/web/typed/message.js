@@ -1,0 +1,1 @@
+../../../assets/message.js

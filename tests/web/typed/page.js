@@ -1,0 +1,1 @@
+../../../assets/page.js
