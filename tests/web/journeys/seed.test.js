@@ -104,7 +104,7 @@ function prepareCalls() {
     channel.onmessage = (event) => globalThis.calls.chat.push(event.data);
     connection.ontrack = ({ streams: [remote] }) => {
       const video = document.createElement("video");
-      Object.assign(video, { srcObject: remote, autoplay: true, muted: true });
+      Object.assign(video, { srcObject: remote, autoplay: true });
       document.body.append(video);
     };
     connection.onicecandidate = ({ candidate }) => {
