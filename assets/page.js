@@ -3,6 +3,7 @@ import { computed, effect, signal } from "./vendor/signals-core.js";
 import { render } from "./vendor/preact.js";
 import { speaker } from "./call/sound.js";
 import { Session } from "./session.js";
+import { keepFiles, watchServer } from "./offline.js";
 import { t } from "./strings/index.js";
 import { html } from "./view/html.js";
 import { Ended, Returning } from "./view/ended.js";
@@ -42,6 +43,8 @@ export class App {
     this.#listen();
     this.#route();
     this.#keepTitle();
+    void keepFiles();
+    void watchServer((online) => this.session.happen({ type: "network", online }));
     const root = document.getElementById("app");
     if (root) render(html`<${Page} app=${this} />`, root);
   }
