@@ -25,6 +25,7 @@ export class App {
   chatFocus = signal(0);
   canCall = typeof RTCPeerConnection === "function" && typeof WebSocket === "function";
   #views = new Map();
+  #path = "";
 
   constructor() {
     const query = new URLSearchParams(location.search);
@@ -184,6 +185,7 @@ export class App {
     const query = new URLSearchParams(location.search);
     const asked = query.get("roomrequest");
     if (location.pathname === "/" && asked) history.replaceState(null, "", this.href(`/r/${encodeURIComponent(asked)}`));
+    this.#path = location.pathname;
     const room = /^\/r\/([^/]+)\/?$/.exec(location.pathname)?.[1];
     if (room) {
       const roomName = decoded(room);
@@ -196,7 +198,9 @@ export class App {
 
   #listen() {
     const { session } = this;
-    addEventListener("popstate", () => this.#route());
+    addEventListener("popstate", () => {
+      if (location.pathname !== this.#path) this.#route(); // what follows a # is no place of ours
+    });
     addEventListener("resize", () => (this.width.value = innerWidth));
     addEventListener("online", () => {
       session.happen({ type: "network", online: true });

@@ -4,7 +4,6 @@ export default {
   "app.tagline": "Calls for people you share a link with.",
   "app.about": "Video, voice, screen and chat, in your browser. No account and nothing to install. Sound and picture go straight from person to person where the network allows it.",
   "app.language": "Language",
-  "app.skip": "Skip to content",
   "app.unsupported": "This browser cannot make calls: it has no WebRTC. A current Firefox, Chrome, Edge or Safari can.",
 
   "home.name": "Your name",
@@ -135,8 +134,7 @@ export default {
 
   "error.full": "This room is full. Try again when somebody has left.",
   "error.invalid": "The server did not accept that. Check the names of the room and of yourself.",
-  "error.password": "This room needs a password, and the one given does not open it.",
-  "error.passwordNeeded": "This room needs a password.",
+  "error.password": "This room opens with a password. Check what you typed, or ask whoever invited you.",
   "error.locked": "This room is locked. Somebody inside can unlock it.",
   "error.banned": "A host has closed this room to you.",
   "error.denied": "A host did not let you in.",

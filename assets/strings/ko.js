@@ -4,7 +4,6 @@ export default {
   "app.tagline": "링크 하나로 모이는 통화.",
   "app.about": "브라우저에서 바로 영상, 음성, 화면 공유, 채팅을 할 수 있습니다. 계정도 설치도 필요 없습니다. 네트워크가 허용하면 소리와 영상은 사람과 사람 사이를 곧바로 오갑니다.",
   "app.language": "언어",
-  "app.skip": "본문으로 건너뛰기",
   "app.unsupported": "이 브라우저에는 WebRTC가 없어 통화할 수 없습니다. 최신 Firefox, Chrome, Edge, Safari를 사용해 주세요.",
 
   "home.name": "이름",
@@ -135,8 +134,7 @@ export default {
 
   "error.full": "방이 가득 찼습니다. 누군가 나간 뒤에 다시 시도해 주세요.",
   "error.invalid": "서버가 받아들이지 않았습니다. 방 이름과 내 이름을 확인해 주세요.",
-  "error.password": "이 방은 비밀번호가 필요합니다. 주어진 비밀번호로는 열리지 않습니다.",
-  "error.passwordNeeded": "이 방은 비밀번호가 필요합니다.",
+  "error.password": "비밀번호가 있어야 열리는 방입니다. 입력한 것을 확인하거나 초대한 사람에게 물어보세요.",
   "error.locked": "방이 잠겨 있습니다. 안에 있는 사람이 풀 수 있습니다.",
   "error.banned": "호스트가 이 방의 출입을 막았습니다.",
   "error.denied": "호스트가 들여보내지 않았습니다.",
