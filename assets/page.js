@@ -3,6 +3,7 @@ import { computed, effect, signal } from "./vendor/signals-core.js";
 import { render } from "./vendor/preact.js";
 import { speaker } from "./call/sound.js";
 import { Session } from "./session.js";
+import { keepFiles, watchServer } from "./offline.js";
 import { t } from "./strings/index.js";
 import { html } from "./view/html.js";
 import { Ended, Returning } from "./view/ended.js";
@@ -24,6 +25,7 @@ export class App {
   chatFocus = signal(0);
   canCall = typeof RTCPeerConnection === "function" && typeof WebSocket === "function";
   #views = new Map();
+  #path = "";
 
   constructor() {
     const query = new URLSearchParams(location.search);
@@ -42,6 +44,8 @@ export class App {
     this.#listen();
     this.#route();
     this.#keepTitle();
+    void keepFiles();
+    void watchServer((online) => this.session.happen({ type: "network", online }));
     const root = document.getElementById("app");
     if (root) render(html`<${Page} app=${this} />`, root);
   }
@@ -181,6 +185,7 @@ export class App {
     const query = new URLSearchParams(location.search);
     const asked = query.get("roomrequest");
     if (location.pathname === "/" && asked) history.replaceState(null, "", this.href(`/r/${encodeURIComponent(asked)}`));
+    this.#path = location.pathname;
     const room = /^\/r\/([^/]+)\/?$/.exec(location.pathname)?.[1];
     if (room) {
       const roomName = decoded(room);
@@ -193,7 +198,9 @@ export class App {
 
   #listen() {
     const { session } = this;
-    addEventListener("popstate", () => this.#route());
+    addEventListener("popstate", () => {
+      if (location.pathname !== this.#path) this.#route(); // what follows a # is no place of ours
+    });
     addEventListener("resize", () => (this.width.value = innerWidth));
     addEventListener("online", () => {
       session.happen({ type: "network", online: true });

@@ -30,7 +30,7 @@ const Entry = ({ sessionId, name, label, role, status, away }) => html`
       <span class="people-signs">
         ${status.hand && html`<${Sign} icon="hand" text=${t("tile.hand")} kind="hand" />`}
         ${status.screen && html`<${Sign} icon="screen" text=${t("people.screenOn")} />`}
-        <${Sign} icon=${status.camera ? "camera" : "cameraOff"} text=${status.camera ? t("people.cameraOn") : ""} />
+        <${Sign} icon=${status.camera ? "camera" : "cameraOff"} text=${status.camera ? t("people.cameraOn") : t("people.cameraOff")} />
         <${Sign} icon=${status.mic ? "mic" : "micOff"} text=${status.mic ? t("people.micOn") : t("tile.muted")} kind=${status.mic ? "" : "muted"} />
       </span>`}
   </li>`;

@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CHAT_LINES, act, initial, reduce } from "./typed/state.js";
+
+/** @import { FromServer, Participant, Status } from "./typed/message.js" */
+/** @import { State } from "./typed/state.js" */
+
+/** @type {Status} */
+const STATUS = { mic: true, camera: true, screen: false, hand: false, streams: {} };
+/** @param {string} sessionId @param {string} username @returns {Participant} */
+const one = (sessionId, username) => ({ sessionId, username, role: "guest", joined: 1, status: STATUS });
+/** @param {string} sessionId @param {Participant[]} participants @returns {FromServer} */
+const welcome = (sessionId, ...participants) => ({
+  type: "room",
+  data: { room: { name: "Tea", locked: false, capacity: 10, kept: false }, you: { sessionId, username: "Me", role: "guest" }, participants, iceServers: [], iceTtl: 3600 },
+});
+/** @param {State} state @param {FromServer[]} messages */
+const after = (state, ...messages) => messages.reduce(reduce, state);
+const atTheDoor = () => act(act(initial(), { type: "went-to-room", roomName: "Tea" }), { type: "asked-to-join" });
+/** @param {Participant[]} participants */
+const inside = (...participants) => after(act(atTheDoor(), { type: "link", link: "open" }), welcome("me", ...participants));
+/** @param {number} seq @param {Partial<import("./typed/message.js").Chat>} [more] @returns {FromServer} */
+const chat = (seq, more = {}) => ({ type: "chat", data: { id: `m${seq}`, seq, sessionId: "ann", username: "Ann", text: `line ${seq}`, time: seq, ...more } });
+/** @param {string} errorType @returns {FromServer} */
+const error = (errorType) => ({ type: "error", data: { errorType, errorText: "words" } });
+/** @param {State} state */
+const names = (state) => state.people.map(({ username }) => username);
+
+test("a newcomer sees who is there, oldest first, and not itself", () => {
+  const state = inside(one("ann", "Ann"), one("me", "Me"), one("ben", "Ben"));
+  assert.equal(state.screen, "room");
+  assert.deepEqual(names(state), ["Ann", "Ben"]);
+  assert.deepEqual(state.chat, [], "those who were here did not just come");
+});
+
+test("who comes and goes is in the list and in the chat, once", () => {
+  const login = /** @type {FromServer} */ ({ type: "login", from: "ben", data: { roomrequest: "Tea", username: "Ben" } });
+  const logout = /** @type {FromServer} */ ({ type: "logout", data: { sessionId: "ben", username: "Ben" } });
+  const came = after(inside(one("ann", "Ann")), login, login);
+  assert.deepEqual(names(came), ["Ann", "Ben"]);
+  assert.deepEqual(came.chat.map(({ kind }) => kind), ["came"]);
+  const gone = after(came, logout, logout);
+  assert.deepEqual(names(gone), ["Ann"]);
+  assert.deepEqual(gone.chat.map(({ kind }) => kind), ["came", "went"]);
+});
+
+test("a person without a status keeps none until their client tells one", () => {
+  const state = inside({ ...one("old", "Old"), status: null });
+  assert.equal(state.people[0]?.status, null);
+  const told = after(state, { type: "status", from: "old", data: { ...STATUS, mic: false } });
+  assert.equal(told.people[0]?.status?.mic, false);
+});
+
+test("away is what the server says, and ends when it says so", () => {
+  const state = inside(one("ann", "Ann"));
+  const away = after(state, { type: "status", from: "ann", data: { ...STATUS, away: true } });
+  assert.equal(away.people[0]?.away, true);
+  assert.equal(after(away, { type: "status", from: "ann", data: STATUS }).people[0]?.away, false);
+});
+
+test("a line of chat that arrives twice is shown once, and a restarted server may count from 1 again", () => {
+  const state = after(inside(one("ann", "Ann")), chat(1), chat(1), chat(2), chat(1, { id: "another" }));
+  assert.deepEqual(state.chat.map((line) => line.kind === "said" && line.id), ["m1", "m2", "another"]);
+});
+
+test("the chat forgets its oldest lines instead of growing for ever", () => {
+  let state = inside(one("ann", "Ann"));
+  for (let seq = 1; seq <= CHAT_LINES + 5; seq += 1) state = after(state, chat(seq));
+  assert.equal(state.chat.length, CHAT_LINES);
+  const [first] = state.chat;
+  assert.equal(first?.kind === "said" && first.seq, 6);
+});
+
+test("unread counts what others said while nobody looked", () => {
+  let state = after(inside(one("ann", "Ann")), chat(1), chat(2, { sessionId: "me", username: "Me" }));
+  assert.equal(state.unread, 1, "one's own lines are read");
+  state = act(state, { type: "panel", panel: "chat" });
+  assert.equal(state.unread, 0);
+  assert.equal(after(state, chat(3)).unread, 0, "the chat is open");
+  state = after(act(state, { type: "watched", watched: false }), chat(3));
+  assert.equal(state.unread, 1, "the page is in the background");
+  assert.equal(act(state, { type: "watched", watched: true }).unread, 0);
+});
+
+for (const type of ["full", "invalid", "password", "locked", "banned", "denied", "notfound", "unauthorized"]) {
+  test(`a login refused with ${type} leads back before the door, with the reason`, () => {
+    const state = after(act(atTheDoor(), { type: "link", link: "open" }), error(type));
+    assert.equal(state.screen, "prejoin");
+    assert.equal(state.roomName, "Tea");
+    assert.deepEqual(state.problem, { type, text: "words" });
+    assert.equal(state.askPassword, type === "password");
+  });
+}
+
+test("the same errors inside the room are a notice and nothing more", () => {
+  const state = after(inside(one("ann", "Ann")), error("invalid"));
+  assert.equal(state.screen, "room");
+  assert.deepEqual(names(state), ["Ann"]);
+  assert.equal(act(state, { type: "problem-seen" }).problem, null);
+});
+
+test("coming back and being refused leads out of the room", () => {
+  const broken = act(inside(one("ann", "Ann")), { type: "link", link: "waiting", retryAt: 5 });
+  assert.equal(broken.seated, false);
+  assert.equal(broken.screen, "room", "a broken socket does not end the call");
+  assert.equal(after(act(broken, { type: "link", link: "open" }), error("full")).screen, "prejoin");
+});
+
+test("a seat that is gone is not a person's business", () => {
+  const broken = act(inside(one("ann", "Ann")), { type: "link", link: "open" });
+  assert.deepEqual(after({ ...broken, seated: false }, error("resume")).problem, null);
+});
+
+for (const type of ["kicked", "banned"]) {
+  test(`who is ${type} inside is told so and does not come back`, () => {
+    const state = after(inside(), error(type));
+    assert.equal(state.ended, "removed");
+    assert.equal(state.problem?.type, type);
+  });
+}
+
+test("coming back under the same session keeps the chat and takes the list as it is now", () => {
+  let state = after(inside(one("ann", "Ann"), one("ben", "Ben")), chat(1));
+  state = act(state, { type: "link", link: "waiting", retryAt: 1 });
+  state = after(act(state, { type: "link", link: "open" }), welcome("me", one("ann", "Ann"), one("cho", "Cho")), chat(1), chat(2));
+  assert.equal(state.chat.length, 2);
+  assert.deepEqual(names(state).sort(), ["Ann", "Ben", "Cho"], "Ben may still be on his way back from a restart");
+  assert.equal(state.people.find(({ username }) => username === "Ben")?.away, true);
+  assert.deepEqual(names(act(state, { type: "lost", sessionId: "ben" })), ["Ann", "Cho"]);
+  const back = after(state, { type: "login", from: "ben", data: { roomrequest: "Tea", username: "Ben" } });
+  assert.equal(back.people.filter(({ sessionId, away }) => sessionId === "ben" && !away).length, 1);
+  assert.equal(back.chat.length, 2, "he was never gone");
+});
+
+test("a new session starts with who is there and nobody else", () => {
+  const state = after(act(inside(one("ann", "Ann")), { type: "link", link: "open" }), welcome("me again", one("ben", "Ben")));
+  assert.deepEqual(names(state), ["Ben"]);
+});
+
+test("bye is remembered until the socket is open again", () => {
+  let state = after(inside(), { type: "bye", data: { retryAfter: 100 } });
+  assert.equal(state.restarting, true);
+  state = act(state, { type: "link", link: "waiting", retryAt: 1 });
+  assert.equal(state.restarting, true);
+  assert.equal(act(state, { type: "link", link: "open" }).restarting, false);
+});
+
+test("reactions rise and are over, and a flood of them stays bounded", () => {
+  let state = inside(one("ann", "Ann"));
+  for (let i = 0; i < 100; i += 1) state = after(state, { type: "reaction", from: "ann", data: { emoji: "🎉" } });
+  assert.ok(state.reactions.length <= 24);
+  assert.equal(new Set(state.reactions.map(({ key }) => key)).size, state.reactions.length);
+  const [first] = state.reactions;
+  assert.ok(first);
+  assert.ok(!act(state, { type: "reaction-over", key: first.key }).reactions.includes(first));
+});
+
+test("leaving forgets the room and its people, but not its name", () => {
+  const state = act(after(inside(one("ann", "Ann")), chat(1)), { type: "left" });
+  assert.deepEqual([state.screen, state.roomName, state.people, state.chat, state.me], ["left", "Tea", [], [], null]);
+});
+
+test("what is not about the state changes nothing", () => {
+  const state = inside(one("ann", "Ann"));
+  for (const message of /** @type {FromServer[]} */ ([{ type: "pong" }, { type: "candidate", from: "ann", data: null }, { type: "logout", data: { sessionId: "stranger", username: "?" } },
+    { type: "status", from: "me", data: STATUS }])) {
+    assert.deepEqual(reduce(state, message), state);
+  }
+});

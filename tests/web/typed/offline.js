@@ -1,0 +1,1 @@
+../../../assets/offline.js
