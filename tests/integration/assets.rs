@@ -138,7 +138,8 @@ fn named_in(path: &str, kind: &str, text: &str) -> Vec<String> {
     let after = |mark: &str| -> Vec<String> { text.split(mark).skip(1).map(quoted).collect() };
     let mut named: Vec<String> = after(assets::prefix())
         .into_iter()
-        .filter(|_| !path.starts_with(assets::prefix()))
+        // The prefix alone names no file: the service worker compares paths with it.
+        .filter(|rest| !path.starts_with(assets::prefix()) && !rest.is_empty())
         .map(|rest| format!("{}{rest}", assets::prefix()))
         .collect();
     let marks: &[&str] = match kind {
