@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{PeerId, SessionId};
+use crate::id::{PeerId, SessionId, Source};
 use crate::message::{FromPeer, Refusal, Text};
 use crate::room::{Departure, Effect, Event, Moment, ResumeKey, Rooms, Seating, Settings};
 
@@ -34,6 +34,8 @@ pub enum ToSocket {
     Ice(SessionId),
     /// Refuse what was asked.
     Refuse(Refusal),
+    /// Close: the person was removed from the room.
+    Remove,
 }
 
 impl ToSocket {
@@ -43,7 +45,7 @@ impl ToSocket {
             Self::Text(text) => text.size(),
             // Names and statuses; the exact figure does not matter.
             Self::Welcome(seating) => 256 + seating.participants.len() * 512,
-            Self::Ice(_) | Self::Refuse(_) => 64,
+            Self::Ice(_) | Self::Refuse(_) | Self::Remove => 64,
         }
     }
 }
@@ -115,12 +117,19 @@ pub fn start(
 
 impl RoomsHandle {
     /// Announces a socket; what it is to be sent comes out of the inbox.
-    pub async fn connect(&self, peer: PeerId, session: SessionId, page: bool) -> Inbox {
+    pub async fn connect(
+        &self,
+        peer: PeerId,
+        session: SessionId,
+        source: Source,
+        page: bool,
+    ) -> Inbox {
         let (outbox, inbox) = outbox();
         self.request(
             Event::Connected {
                 peer,
                 session,
+                source,
                 page,
             },
             Some(outbox),
@@ -274,6 +283,11 @@ impl Owner {
                     if let Some(outbox) = self.outboxes.remove(&peer) {
                         outbox.drop_for(Dropped::Replaced);
                     }
+                }
+                Effect::Remove(peer) => {
+                    // Behind what the person is still to be told.
+                    self.deliver(peer, ToSocket::Remove);
+                    self.outboxes.remove(&peer);
                 }
                 Effect::SeatTaken(session) => (self.on_seat)(SeatChange::Taken(session)),
                 Effect::SeatEnded(session) => (self.on_seat)(SeatChange::Ended(session)),

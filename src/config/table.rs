@@ -272,6 +272,24 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| vec![config.rooms.capacity.to_string()],
     },
     Setting {
+        flag: "history",
+        value: "WHO",
+        repeat: false,
+        key: Some("rooms.history"),
+        default: "all",
+        help: "who reads older chat: all, or present",
+        secret: false,
+        fill: |config, typed| typed.one(value::history, |all| config.rooms.history = all),
+        show: |config| {
+            let who = if config.rooms.history {
+                "all"
+            } else {
+                "present"
+            };
+            vec![who.to_owned()]
+        },
+    },
+    Setting {
         flag: "admin-listen",
         value: "ADDR",
         repeat: false,

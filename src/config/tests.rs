@@ -64,6 +64,7 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("well-known-dir", "/srv/well-known"),
         ("allow-origin", "https://app.example.org"),
         ("capacity", "6"),
+        ("history", "present"),
         ("admin-listen", "127.0.0.1:9000"),
         ("log-format", "json"),
     ];

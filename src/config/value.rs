@@ -257,6 +257,15 @@ pub(super) fn capacity(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("a room holds 1 to {LARGEST_ROOM} people, a whole number"))
 }
 
+/// Whether newcomers may read what was written before they came: `all` or `present`.
+pub(super) fn history(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "all" => Ok(true),
+        "present" => Ok(false),
+        _ => Err("older chat is read by all, or by those present when it was written".to_owned()),
+    }
+}
+
 /// `text` or `json`.
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -631,6 +640,8 @@ mod tests {
         for text in ["", "0", "1001", "-1", "ten", "1.5", "99999999999999999999"] {
             mistaken(capacity, &[(text, "1 to 1000")]);
         }
+        mean(history, &[("all", "true"), ("Present", "false")]);
+        mistaken(history, &[("", "read by all"), ("some", "read by all")]);
         mean(log_format, &[("text", "text"), ("JSON", "json")]);
         mistaken(log_format, &[("", "text or json"), ("xml", "text or json")]);
         mistaken(path, &[("", "empty")]);

@@ -1,12 +1,13 @@
 //! Someone leaves, or a socket closes.
 
-use super::{AWAY, AWAY_AFTER_UNLOAD, Departure, Effect, Moment, Presence, Rooms, resume};
+use super::{AWAY, AWAY_AFTER_UNLOAD, Departure, Effect, Moment, Presence, Room, Rooms, resume};
 use crate::id::{PeerId, SessionId};
-use crate::message::{Leaver, Role, ToPeer};
+use crate::message::{Leaver, Role, RoleChange, ToPeer};
 
 impl Rooms {
     pub(super) fn gone(&mut self, peer: PeerId, how: Departure, now: Moment) {
         self.release_reservation(peer);
+        self.stop_waiting(peer);
         let Some(gone) = self.peers.remove(&peer) else {
             return;
         };
@@ -53,15 +54,10 @@ impl Rooms {
         }
         self.effects.push_back(Effect::SeatEnded(session));
         if room.seats.is_empty() {
-            self.rooms.remove(&name);
+            if let Some(room) = self.rooms.remove(&name) {
+                self.send_away(room.waiting);
+            }
             return;
-        }
-        // The role of host passes to whoever has been here longest.
-        if seat.role == Role::Host
-            && !room.seats.iter().any(|seat| seat.role == Role::Host)
-            && let Some(oldest) = room.seats.first_mut()
-        {
-            oldest.role = Role::Host;
         }
         let farewell = ToPeer::Logout {
             data: Leaver {
@@ -70,12 +66,20 @@ impl Rooms {
             },
         }
         .text();
-        for other in &mut room.seats {
-            other.send(
-                resume::Kind::Other,
-                &farewell,
-                &mut self.effects,
-                &mut self.away,
+        room.tell(
+            resume::Kind::Other,
+            &farewell,
+            |_| true,
+            &mut self.effects,
+            &mut self.away,
+        );
+        if let Some(session_id) = room.heir() {
+            self.give_role(
+                None,
+                RoleChange {
+                    session_id,
+                    role: Role::Host,
+                },
             );
         }
     }
@@ -92,12 +96,20 @@ impl Rooms {
             return;
         };
         status.away = away;
-        let text = ToPeer::Status {
-            from: session,
-            to: "",
-            data: status,
+        self.announce_status(session);
+    }
+}
+
+impl Room {
+    /// Whoever becomes host, if there is none: who has been here longest, before any viewer.
+    fn heir(&self) -> Option<SessionId> {
+        if self.seats.iter().any(|seat| seat.role == Role::Host) {
+            return None;
         }
-        .text();
-        self.tell_others(session, &text);
+        self.seats
+            .iter()
+            .find(|seat| seat.role == Role::Guest)
+            .or_else(|| self.seats.first())
+            .map(|seat| seat.session)
     }
 }

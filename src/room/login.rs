@@ -1,12 +1,25 @@
 //! Someone asks for a seat.
 
-use super::{Effect, Moment, Presence, Room, Rooms, Seat, chat, resume};
-use crate::id::{DisplayName, PeerId, SessionId};
-use crate::message::{ErrorType, Login, Newcomer, Refusal, Role, RoomState, Status, ToPeer};
+use super::allowance::Allowance;
+use super::{Effect, Moment, Peer, Presence, Room, Rooms, Seat, chat, kick, resume, status};
+use crate::id::{DisplayName, PeerId, RoomName, SessionId};
+use crate::message::{
+    ErrorType, Login, Newcomer, Policy, Refusal, Role, RoomState, Status, ToPeer,
+};
 
 /// Said to whoever talks before sitting down.
 pub(super) const NOT_SEATED: Refusal = Refusal::new(ErrorType::Unauthorized, "Join a room first.");
-const FULL: Refusal = Refusal::new(ErrorType::Full, "This room is full.");
+pub(super) const FULL: Refusal = Refusal::new(ErrorType::Full, "This room is full.");
+
+const LOCKED: Refusal = Refusal::new(ErrorType::Locked, "This room is locked.");
+
+/// How a room lets someone in.
+pub(super) enum Door {
+    /// At once.
+    Open,
+    /// When a host says so.
+    Ajar,
+}
 
 impl Rooms {
     pub(super) fn login(&mut self, peer: PeerId, login: Login, now: Moment) {
@@ -14,22 +27,64 @@ impl Rooms {
             return;
         };
         let session = asking.session;
+        let waits_here = asking.waiting.as_ref() == Some(&login.room);
         self.release_reservation(peer);
         if let Some(token) = &login.resume {
+            self.stop_waiting(peer);
             return self.resume(peer, token, &login, now);
         }
-        match self.seated.get(&session) {
-            // Asked twice: the answer is the same, and nobody else hears of it.
-            Some(room) if *room == login.room => return self.welcome(peer, session),
-            // The old seat is given up only once the new one is certain.
-            Some(_) if self.is_full(&login) => return self.refuse(peer, FULL),
-            Some(_) => self.end_seat(session),
-            None => {}
+        // Asked twice: the answer is the same, and nobody else hears of it.
+        if waits_here {
+            return self.say_waiting(peer);
         }
-        self.sit_down(peer, session, login, resume::Generations::first(), now);
+        if self.seated.get(&session) == Some(&login.room) {
+            return self.welcome(peer, session);
+        }
+        self.stop_waiting(peer);
+        self.enter(peer, login, now);
     }
 
-    /// Gives `session` a new seat at the end of the table, if there is one left.
+    /// Through the door of a room, or up to it.
+    pub(super) fn enter(&mut self, peer: PeerId, login: Login, now: Moment) {
+        let Some(session) = self.peers.get(&peer).map(|peer| peer.session) else {
+            return;
+        };
+        match self.door(peer, session, &login.room) {
+            Err(refusal) => self.refuse(peer, refusal),
+            Ok(Door::Ajar) => self.knock(peer, session, login, now),
+            Ok(Door::Open) => {
+                // An old seat is given up only now that the new one is certain.
+                self.end_seat(session);
+                let first = resume::Generations::first();
+                self.sit_down(peer, session, login, first, now);
+            }
+        }
+    }
+
+    /// How the room's door is for someone who has no seat in it.
+    pub(super) fn door(
+        &self,
+        peer: PeerId,
+        session: SessionId,
+        room: &RoomName,
+    ) -> Result<Door, Refusal> {
+        let (Some(room), Some(asking)) = (self.rooms.get(room), self.peers.get(&peer)) else {
+            return Ok(Door::Open);
+        };
+        if let Some(refusal) = room.removals.refusal_of_newcomer(session, asking.source) {
+            Err(refusal)
+        } else if room.state.locked {
+            Err(LOCKED)
+        } else if room.is_full() {
+            Err(FULL)
+        } else if room.state.policy.waiting_room {
+            Ok(Door::Ajar)
+        } else {
+            Ok(Door::Open)
+        }
+    }
+
+    /// Gives `session` a new seat at the end of the table. That there is one left is seen to before.
     pub(super) fn sit_down(
         &mut self,
         peer: PeerId,
@@ -38,12 +93,10 @@ impl Rooms {
         resume: resume::Generations,
         now: Moment,
     ) {
-        if self.is_full(&login) {
-            return self.refuse(peer, FULL);
-        }
-        let Some(page) = self.peers.get(&peer).map(|peer| peer.page) else {
+        let Some(Peer { page, source, .. }) = self.peers.get(&peer) else {
             return;
         };
+        let (page, source) = (*page, *source);
         let capacity = self.settings.capacity;
         let room = self
             .rooms
@@ -54,9 +107,12 @@ impl Rooms {
                     locked: false,
                     capacity,
                     kept: false,
+                    policy: Policy::default(),
                 },
                 seats: Vec::new(),
                 chat: chat::Log::default(),
+                waiting: Vec::new(),
+                removals: kick::Removals::default(),
             });
         let name = free_name(login.name, &room.seats);
         let role = if room.seats.is_empty() {
@@ -79,8 +135,12 @@ impl Rooms {
             role,
             joined: now.unix_ms,
             page,
+            source,
             status: page.then(Status::default),
+            muting: status::Muting::default(),
             chat_from: room.chat.newest(),
+            read: 0,
+            pages: Allowance::default(),
             resume,
             presence: Presence::Here(peer),
         });
@@ -106,14 +166,12 @@ impl Rooms {
         if self.peers.get(&to).is_some_and(|peer| peer.page)
             && let Some(seating) = room.seating(session, &self.tokens)
         {
+            let is_host = seating.you.role == Role::Host;
             self.effects.push_back(Effect::Welcome { to, seating });
+            if is_host {
+                self.tell_of_waiting(session);
+            }
         }
-    }
-
-    fn is_full(&self, login: &Login) -> bool {
-        self.rooms
-            .get(&login.room)
-            .is_some_and(|room| room.seats.len() >= room.state.capacity)
     }
 }
 

@@ -3,22 +3,36 @@
 //! A core: what happened and what time it is go in, effects come out. There is no socket, clock or
 //! task here, and nothing of TURN. A seat belongs to a session; a session usually has one socket
 //! (a peer), none for a while when that broke, and another one afterwards. One file per event:
-//! `login`, `leave`, `resume`, `forward` (offers, answers, candidates and what else only passes
-//! through), `chat`, `random_check`.
+//! `login`, `waiting`, `leave`, `resume`, `forward` (offers, answers, candidates and what else only
+//! passes through), `status`, `chat`, `reading`, `random_check`, and what hosts do: `lock`, `policy`,
+//! `role`, `mute`, `kick`.
 
+mod allowance;
 mod chat;
 mod forward;
+mod kick;
 mod leave;
+mod lock;
 mod login;
+mod mute;
+mod policy;
 mod random_check;
+mod reading;
 mod resume;
+mod role;
 mod settings;
+mod status;
+mod waiting;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::id::{DisplayName, PeerId, RoomName, SessionId};
-use crate::message::{FromPeer, Participant, Refusal, Role, RoomState, Status, Text, ToPeer, You};
+use crate::id::{DisplayName, PeerId, RoomName, SessionId, Source};
+use crate::message::{
+    ErrorType, FromPeer, Participant, Refusal, Role, RoomState, Status, Text, ToPeer, You,
+};
+
+use allowance::Allowance;
 
 pub use resume::ResumeKey;
 pub use settings::Settings;
@@ -28,6 +42,9 @@ pub const AWAY: Duration = Duration::from_secs(60);
 /// How long a seat is kept after its page was closed or reloaded: a reload is back within seconds,
 /// and nobody should look at an empty seat for longer than that.
 pub const AWAY_AFTER_UNLOAD: Duration = Duration::from_secs(15);
+
+const NOT_HERE: Refusal = Refusal::new(ErrorType::NotFound, "This person is not in the room.");
+const NOT_HOST: Refusal = Refusal::new(ErrorType::Denied, "Only a host may do that.");
 
 /// A point in time, by both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +64,8 @@ pub enum Event {
         peer: PeerId,
         /// The session it begins with.
         session: SessionId,
+        /// Where it comes from.
+        source: Source,
         /// It came by `/ws`, so it understands more than the seed protocol.
         page: bool,
     },
@@ -110,6 +129,8 @@ pub enum Effect {
     },
     /// Close the socket: another one has taken up its seat.
     Replace(PeerId),
+    /// Close the socket, once all was sent: its person was removed.
+    Remove(PeerId),
     /// Someone sits down: the session's credentials are good from now on.
     SeatTaken(SessionId),
     /// Someone has left for good: the session's credentials end.
@@ -155,8 +176,12 @@ pub struct Rooms {
 /// An open socket.
 struct Peer {
     session: SessionId,
+    source: Source,
     page: bool,
     reserved: Option<RoomName>,
+    /// At whose door it waits.
+    waiting: Option<RoomName>,
+    knocks: Allowance,
 }
 
 /// A room with at least one seat.
@@ -165,6 +190,9 @@ struct Room {
     /// Oldest first.
     seats: Vec<Seat>,
     chat: chat::Log,
+    /// Who waits to be let in, in the order they knocked.
+    waiting: Vec<waiting::Knocker>,
+    removals: kick::Removals,
 }
 
 /// Someone's place in a room.
@@ -175,9 +203,15 @@ struct Seat {
     /// Milliseconds since 1970.
     joined: u64,
     page: bool,
+    /// Where the person came from last.
+    source: Source,
     status: Option<Status>,
+    muting: status::Muting,
     /// Messages up to this number were there before.
     chat_from: u64,
+    /// The newest message the person has said to have read.
+    read: u64,
+    pages: Allowance,
     resume: resume::Generations,
     presence: Presence,
 }
@@ -214,14 +248,18 @@ impl Rooms {
             Event::Connected {
                 peer,
                 session,
+                source,
                 page,
             } => {
                 self.peers.insert(
                     peer,
                     Peer {
                         session,
+                        source,
                         page,
                         reserved: None,
+                        waiting: None,
+                        knocks: Allowance::default(),
                     },
                 );
             }
@@ -266,20 +304,32 @@ impl Rooms {
             return;
         };
         match message {
-            FromPeer::Login(login) => return self.login(peer, login, now),
-            FromPeer::RandomCheck(check) => return self.random_check(peer, &check, now),
-            FromPeer::Logout => return self.end_seat(session),
-            FromPeer::Ping | FromPeer::Pong | FromPeer::Unknown => return,
-            _ => {}
+            FromPeer::Login(login) => self.login(peer, login, now),
+            FromPeer::RandomCheck(check) => self.random_check(peer, &check, now),
+            FromPeer::Logout => {
+                self.stop_waiting(peer);
+                self.end_seat(session);
+            }
+            FromPeer::Ping | FromPeer::Pong | FromPeer::Unknown => {}
+            message if self.seated.contains_key(&session) => {
+                self.said_in_room(peer, session, message, now);
+            }
+            _ => self.refuse(peer, login::NOT_SEATED),
         }
-        if !self.seated.contains_key(&session) {
-            return self.refuse(peer, login::NOT_SEATED);
-        }
+    }
+
+    fn said_in_room(&mut self, peer: PeerId, session: SessionId, message: FromPeer, now: Moment) {
         match message {
             FromPeer::Signal(message) => self.forward(session, &message),
-            FromPeer::Status(status) => self.set_status(session, status),
+            FromPeer::Status(status) => self.set_status(peer, session, status),
             FromPeer::View { to, view } => self.view(session, &to, &view),
-            FromPeer::Chat(chat) => self.chat(session, &chat, now),
+            FromPeer::Chat(chat) => self.chat(peer, session, chat, now),
+            FromPeer::ChatEdit(edit) => self.chat_edit(peer, session, &edit, now),
+            FromPeer::ChatDelete(which) => self.chat_delete(peer, session, which.seq, now),
+            FromPeer::React(react) => self.react(peer, session, &react, now),
+            FromPeer::Typing { to } => self.typing(session, to.as_deref()),
+            FromPeer::Read(which) => self.read(peer, session, which.seq),
+            FromPeer::History(query) => self.history(peer, session, query, now),
             FromPeer::Reaction(reaction) => self.tell_others(
                 session,
                 &ToPeer::Reaction {
@@ -299,6 +349,14 @@ impl Rooms {
                 .text(),
             ),
             FromPeer::Ice => self.effects.push_back(Effect::Ice { to: peer, session }),
+            FromPeer::Admit(who) => self.admit(peer, session, who, now),
+            FromPeer::Deny(who) => self.deny(peer, session, who),
+            FromPeer::Mute(mute) => self.mute(peer, session, mute),
+            FromPeer::Unmute(mute) => self.unmute(peer, session, mute),
+            FromPeer::Kick(kick) => self.kick(peer, session, kick),
+            FromPeer::Lock(lock) => self.lock(peer, session, lock),
+            FromPeer::Policy(change) => self.set_policy(peer, session, change, now),
+            FromPeer::Role(change) => self.set_role(peer, session, change),
             FromPeer::Login(_)
             | FromPeer::RandomCheck(_)
             | FromPeer::Logout
@@ -317,16 +375,42 @@ impl Rooms {
         self.rooms.get_mut(name)
     }
 
+    /// Whether `session` is a host; if not, the socket is told so.
+    fn acts_as_host(&mut self, peer: PeerId, session: SessionId) -> bool {
+        let is_host = self
+            .room_of(session)
+            .and_then(|room| room.seat(session))
+            .is_some_and(|seat| seat.role == Role::Host);
+        if !is_host {
+            self.refuse(peer, NOT_HOST);
+        }
+        is_host
+    }
+
     /// Sends to everyone in the session's room but the session itself.
     fn tell_others(&mut self, session: SessionId, text: &Text) {
-        let Some(name) = self.seated.get(&session) else {
-            return;
-        };
-        let Some(room) = self.rooms.get_mut(name) else {
-            return;
-        };
-        for seat in room.seats.iter_mut().filter(|seat| seat.session != session) {
-            seat.send(resume::Kind::Other, text, &mut self.effects, &mut self.away);
+        self.tell_those(session, resume::Kind::Other, text, |seat| {
+            seat.session != session
+        });
+    }
+
+    /// Sends to everyone in the session's room.
+    fn tell_room(&mut self, session: SessionId, text: &Text) {
+        self.tell_those(session, resume::Kind::Other, text, |_| true);
+    }
+
+    /// Sends to whom `wants` says in the session's room.
+    fn tell_those(
+        &mut self,
+        session: SessionId,
+        kind: resume::Kind,
+        text: &Text,
+        wants: impl Fn(&Seat) -> bool,
+    ) {
+        if let Some(name) = self.seated.get(&session)
+            && let Some(room) = self.rooms.get_mut(name)
+        {
+            room.tell(kind, text, wants, &mut self.effects, &mut self.away);
         }
     }
 }
@@ -338,6 +422,23 @@ impl Room {
 
     fn seat_mut(&mut self, session: SessionId) -> Option<&mut Seat> {
         self.seats.iter_mut().find(|seat| seat.session == session)
+    }
+
+    fn is_full(&self) -> bool {
+        self.seats.len() >= self.state.capacity
+    }
+
+    fn tell(
+        &mut self,
+        kind: resume::Kind,
+        text: &Text,
+        wants: impl Fn(&Seat) -> bool,
+        effects: &mut VecDeque<Effect>,
+        away: &mut BTreeSet<(Instant, SessionId)>,
+    ) {
+        for seat in self.seats.iter_mut().filter(|seat| wants(seat)) {
+            seat.send(kind, text, effects, away);
+        }
     }
 
     /// The room as `session` is shown it.
@@ -369,6 +470,7 @@ impl Seat {
             role: self.role,
             joined: self.joined,
             status: self.status.clone(),
+            read: self.read,
         }
     }
 

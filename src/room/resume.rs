@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
+use super::login::Door;
 use super::{Effect, Moment, Presence, Rooms};
 use crate::id::{PeerId, RoomName, SessionId};
 use crate::message::{ErrorType, Login, Refusal, Text};
@@ -133,6 +134,9 @@ impl Missed {
 
 impl Rooms {
     pub(super) fn resume(&mut self, peer: PeerId, token: &str, login: &Login, now: Moment) {
+        let Some(source) = self.peers.get(&peer).map(|peer| peer.source) else {
+            return;
+        };
         let Some((session, generation)) = self.tokens.open(token, &login.room) else {
             return self.refuse(peer, SEAT_GONE);
         };
@@ -140,12 +144,16 @@ impl Rooms {
             .room_of(session)
             .and_then(|room| room.seat_mut(session));
         let Some(seat) = seat else {
+            if let Some(why) = self.refusal_of_return(session, &login.room) {
+                return self.throw_out(peer, why);
+            }
             return self.resume_after_restart(peer, session, generation, login, now);
         };
         let Some(generations) = seat.resume.after_using(generation) else {
             return self.refuse(peer, SEAT_GONE);
         };
         seat.resume = generations;
+        seat.source = source;
         let was = std::mem::replace(&mut seat.presence, Presence::Here(peer));
         self.move_session(peer, session);
         let missed = match was {
@@ -164,7 +172,7 @@ impl Rooms {
             }
         };
         self.welcome(peer, session);
-        self.catch_up(peer, session, missed, login.seq);
+        self.catch_up(peer, session, missed, login.seq, now);
         self.announce_away(session, false);
     }
 
@@ -181,12 +189,22 @@ impl Rooms {
         if now.monotonic >= self.tokens.restart_ends {
             return self.refuse(peer, SEAT_GONE);
         }
+        match self.door(peer, session, &login.room) {
+            Err(refusal) => return self.refuse(peer, refusal),
+            // The room has become one that asks: this is a newcomer like any other.
+            Ok(Door::Ajar) => return self.enter(peer, login.clone(), now),
+            Ok(Door::Open) => {}
+        }
         let generations = Generations {
             used: generation,
             issued: generation.saturating_add(1),
         };
         self.move_session(peer, session);
         self.sit_down(peer, session, login.clone(), generations, now);
+    }
+
+    fn refusal_of_return(&self, session: SessionId, room: &RoomName) -> Option<Refusal> {
+        self.rooms.get(room)?.removals.refusal_of_return(session)
     }
 
     /// Makes `session` the one that this socket speaks for; a seat it had is given up.
@@ -200,7 +218,14 @@ impl Rooms {
         }
     }
 
-    fn catch_up(&mut self, to: PeerId, session: SessionId, missed: Missed, seq: Option<u64>) {
+    fn catch_up(
+        &mut self,
+        to: PeerId,
+        session: SessionId,
+        missed: Missed,
+        seq: Option<u64>,
+        now: Moment,
+    ) {
         let Some(room) = self
             .seated
             .get(&session)
@@ -213,7 +238,7 @@ impl Rooms {
         };
         // With a number the log says it better: it also has what was lost on the way.
         let logged = seq
-            .map(|seq| room.chat.after(seq, seat))
+            .map(|seq| room.chat.unknown_to(seat, seq, now.monotonic))
             .unwrap_or_default();
         let kept = missed
             .messages

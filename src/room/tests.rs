@@ -1,7 +1,7 @@
 //! The rules of rooms, with time as an argument.
 
 use super::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Rooms under test: speaks JSON like a socket, and remembers what each socket was sent.
 struct Table {
@@ -11,6 +11,8 @@ struct Table {
     sent: HashMap<u64, Vec<Value>>,
     other: Vec<Effect>,
     resume: HashMap<u64, String>,
+    /// Where sockets come from.
+    source: Source,
 }
 
 impl Table {
@@ -19,17 +21,25 @@ impl Table {
     }
 
     fn with_capacity(capacity: usize) -> Self {
+        Self::with(Settings {
+            capacity,
+            ..Settings::default()
+        })
+    }
+
+    fn with(settings: Settings) -> Self {
         let now = Moment {
             monotonic: Instant::now(),
             unix_ms: 1_000_000,
         };
         let mut table = Self {
-            rooms: Rooms::new(Settings { capacity }, ResumeKey::new(b"key"), now),
+            rooms: Rooms::new(settings, ResumeKey::new(b"key"), now),
             now,
             sessions: HashMap::new(),
             sent: HashMap::new(),
             other: Vec::new(),
             resume: HashMap::new(),
+            source: source(1),
         };
         // Past the time in which sessions from before a restart are taken in.
         table.pass(AWAY);
@@ -38,7 +48,7 @@ impl Table {
 
     /// The same people, rooms forgotten, as after a restart.
     fn restart(&mut self) {
-        self.rooms = Rooms::new(Settings { capacity: 10 }, ResumeKey::new(b"key"), self.now);
+        self.rooms = Rooms::new(Settings::default(), ResumeKey::new(b"key"), self.now);
     }
 
     fn connect(&mut self, peer: u64, page: bool) {
@@ -47,6 +57,7 @@ impl Table {
         self.event(Event::Connected {
             peer: PeerId::new(peer),
             session,
+            source: self.source,
             page,
         });
     }
@@ -137,6 +148,49 @@ impl Table {
             .collect()
     }
 
+    /// The error type of the one message this socket was sent since the last look.
+    fn refused(&mut self, peer: u64) -> String {
+        let heard = self.heard(peer);
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        assert_eq!(heard[0]["type"], "error", "{heard:?}");
+        heard[0]["data"]["errorType"].as_str().unwrap().to_owned()
+    }
+
+    /// Says `{type, data}`.
+    fn act(&mut self, peer: u64, kind: &str, data: Value) {
+        self.say(
+            peer,
+            &serde_json::json!({"type": kind, "data": data}).to_string(),
+        );
+    }
+
+    fn chat(&mut self, peer: u64, text: &str) {
+        self.act(peer, "chat", json!({"id": "x", "text": text}));
+    }
+
+    /// The data of the only message of this type that the socket was sent since the last look.
+    fn told(&mut self, peer: u64, kind: &str) -> Value {
+        let heard = self.heard(peer);
+        let mut of_kind = heard.iter().filter(|message| message["type"] == kind);
+        let told = of_kind.next().unwrap_or_else(|| panic!("{heard:?}"));
+        assert!(of_kind.next().is_none(), "{heard:?}");
+        told["data"].clone()
+    }
+
+    /// Ann is host, Bob and Cid are guests, Dee has the role of viewer, on sockets 1 to 4.
+    fn with_everyone() -> Self {
+        let mut table = Self::new();
+        for (peer, name) in [(1, "Ann"), (2, "Bob"), (3, "Cid"), (4, "Dee")] {
+            table.source = source(u8::try_from(peer).unwrap());
+            table.join(peer, "tea", name);
+        }
+        let dee = table.id(4);
+        table.act(1, "role", json!({"sessionId": dee, "role": "viewer"}));
+        table.source = source(9);
+        table.forget_all();
+        table
+    }
+
     fn forget_all(&mut self) {
         self.sent.clear();
         self.other.clear();
@@ -145,6 +199,10 @@ impl Table {
     fn id(&self, peer: u64) -> String {
         self.sessions[&peer].to_string()
     }
+}
+
+fn source(number: u8) -> Source {
+    Source::of([192, 0, 2, number].into())
 }
 
 fn number(peer: PeerId) -> u64 {
@@ -747,4 +805,1015 @@ fn whoever_misses_too_much_loses_the_seat() {
     table.forget_all();
     table.pass(Duration::ZERO);
     assert_eq!(table.rooms.census().seats, 1);
+}
+
+#[test]
+fn only_hosts_act_on_the_room_and_on_others() {
+    let mut table = Table::with_everyone();
+    let (bob, cid) = (table.id(2), table.id(3));
+    for (kind, data) in [
+        ("lock", json!({"locked": true})),
+        ("policy", json!({"chat": false})),
+        ("role", json!({"sessionId": bob, "role": "host"})),
+        ("mute", json!({"sessionId": cid, "kind": "mic"})),
+        ("mute", json!({"sessionId": "*", "kind": "mic"})),
+        ("unmute", json!({"sessionId": cid, "kind": "mic"})),
+        ("kick", json!({"sessionId": cid})),
+        ("kick", json!({"sessionId": cid, "ban": true})),
+        ("admit", json!({"sessionId": cid})),
+        ("deny", json!({"sessionId": cid})),
+    ] {
+        for peer in [2, 4] {
+            table.act(peer, kind, data.clone());
+            assert_eq!(table.refused(peer), "denied", "{kind}");
+            assert!(
+                table.sent.is_empty() && table.other.is_empty(),
+                "{kind} disturbs others"
+            );
+        }
+        table.connect(5, true);
+        table.act(5, kind, data);
+        assert_eq!(table.refused(5), "unauthorized", "{kind}");
+    }
+}
+
+#[test]
+fn a_locked_room_lets_nobody_else_in() {
+    let mut table = Table::with_everyone();
+    let token = table.resume[&2].clone();
+    table.act(1, "lock", json!({"locked": true}));
+    for peer in [1, 2, 3, 4] {
+        assert_eq!(
+            table.heard(peer),
+            [json!({"type": "lock", "from": table.id(1), "to": "", "data": {"locked": true}})]
+        );
+    }
+    table.join(5, "tea", "Eve");
+    assert_eq!(table.refused(5), "locked");
+    table.gone(2, Departure::Broken);
+    table.forget_all();
+    table.connect(6, true);
+    table.resume_as(6, &token, None);
+    let back = table.heard(6);
+    assert_eq!(back[0]["type"], "joined", "a seat is not lost by a lock");
+    assert_eq!(back[1]["data"]["room"]["locked"], true);
+    table.act(1, "lock", json!({"locked": false}));
+    table.forget_all();
+    table.login(5, "tea", "Eve");
+    assert_eq!(table.heard_types(5), ["joined", "room"]);
+}
+
+#[test]
+fn moving_to_a_locked_room_keeps_the_old_seat() {
+    let mut table = Table::with_everyone();
+    table.join(5, "coffee", "Eve");
+    table.act(1, "lock", json!({"locked": true}));
+    table.forget_all();
+    table.login(5, "tea", "Eve");
+    assert_eq!(table.refused(5), "locked");
+    table.chat(5, "still here");
+    assert_eq!(table.heard_types(5), ["chat"]);
+}
+
+#[test]
+fn a_role_is_given_by_a_host_and_told_to_all() {
+    let mut table = Table::with_everyone();
+    let (ann, bob) = (table.id(1), table.id(2));
+    table.act(1, "role", json!({"sessionId": bob, "role": "host"}));
+    let told = json!({"type": "role", "from": ann, "to": "",
+                      "data": {"sessionId": bob, "role": "host"}});
+    for peer in [1, 2, 3, 4] {
+        assert_eq!(table.heard(peer), std::slice::from_ref(&told));
+    }
+    table.act(2, "role", json!({"sessionId": ann, "role": "guest"}));
+    table.forget_all();
+    table.act(1, "lock", json!({"locked": true}));
+    assert_eq!(table.refused(1), "denied", "the role was taken away");
+    table.act(2, "role", json!({"sessionId": bob, "role": "guest"}));
+    assert_eq!(table.refused(2), "denied", "a room needs a host");
+    table.act(
+        2,
+        "role",
+        json!({"sessionId": SessionId::random(), "role": "guest"}),
+    );
+    assert_eq!(table.refused(2), "notfound");
+    table.join(5, "tea", "Eve");
+    let people = &table.heard(5)[1]["data"]["participants"];
+    let roles: Vec<_> = (0..4).map(|n| people[n]["role"].clone()).collect();
+    assert_eq!(roles, ["guest", "host", "guest", "viewer"]);
+}
+
+#[test]
+fn the_role_that_passes_by_itself_is_told_to_all() {
+    let mut table = Table::with_everyone();
+    let bob = table.id(2);
+    table.act(1, "logout", json!({}));
+    for peer in [2, 3, 4] {
+        let heard = table.heard(peer);
+        assert_eq!(heard[0]["type"], "logout");
+        assert_eq!(
+            heard[1],
+            json!({"type": "role", "to": "", "data": {"sessionId": bob, "role": "host"}})
+        );
+        assert_eq!(heard.len(), 2);
+    }
+    table.act(2, "lock", json!({"locked": true}));
+    assert_eq!(table.heard_types(3), ["lock"]);
+}
+
+#[test]
+fn a_viewer_becomes_host_only_if_nobody_else_is_left() {
+    let mut table = Table::with_everyone();
+    let dee = table.id(4);
+    for peer in [1, 2, 3] {
+        table.act(peer, "logout", json!({}));
+    }
+    let heard = table.heard(4);
+    assert_eq!(heard.last().unwrap()["data"]["sessionId"], dee);
+    let roles = heard.iter().filter(|message| message["type"] == "role");
+    assert_eq!(roles.count(), 3, "Bob, then Cid, then Dee");
+}
+
+#[test]
+fn a_viewer_shows_nothing_and_may_write() {
+    let mut table = Table::with_everyone();
+    table.act(
+        4,
+        "status",
+        json!({"mic": true, "camera": true, "screen": true, "hand": true,
+                                  "streams": {"s": "camera"}}),
+    );
+    assert_eq!(table.refused(4), "denied");
+    assert_eq!(
+        table.told(1, "status"),
+        json!({"mic": false, "camera": false, "screen": false, "hand": true, "streams": {}})
+    );
+    table.act(4, "status", json!({"hand": false}));
+    assert!(table.heard(4).is_empty(), "that is allowed");
+    table.forget_all();
+    table.chat(4, "a question");
+    assert_eq!(table.heard_types(1), ["chat"]);
+}
+
+#[test]
+fn whoever_becomes_a_viewer_stops_showing() {
+    let mut table = Table::with_everyone();
+    let bob = table.id(2);
+    table.act(2, "status", json!({"mic": true, "camera": true}));
+    table.forget_all();
+    table.act(1, "role", json!({"sessionId": bob, "role": "viewer"}));
+    let heard = table.heard(3);
+    assert_eq!(heard[0]["type"], "role");
+    assert_eq!(heard[1]["from"], bob);
+    assert_eq!(heard[1]["data"]["mic"], false);
+    assert_eq!(heard[1]["data"]["camera"], false);
+}
+
+#[test]
+fn a_policy_is_told_in_full_and_shown_to_newcomers() {
+    let mut table = Table::with_everyone();
+    table.act(1, "policy", json!({"chat": false, "waitingRoom": false}));
+    let policy = json!({"chat": false, "files": true, "screen": true, "unmute": true,
+                        "waitingRoom": false});
+    for peer in [1, 2, 3, 4] {
+        assert_eq!(
+            table.heard(peer),
+            [json!({"type": "policy", "from": table.id(1), "to": "", "data": policy})]
+        );
+    }
+    table.join(5, "tea", "Eve");
+    assert_eq!(table.heard(5)[1]["data"]["room"]["policy"], policy);
+}
+
+#[test]
+fn with_the_chat_off_only_hosts_write() {
+    let mut table = Table::with_everyone();
+    table.chat(2, "mine");
+    table.act(1, "policy", json!({"chat": false}));
+    table.forget_all();
+    for (kind, data) in [
+        ("chat", json!({"id": "1", "text": "x"})),
+        ("chat-edit", json!({"seq": 1, "text": "x"})),
+        ("react", json!({"seq": 1, "emoji": "x"})),
+    ] {
+        for peer in [2, 4] {
+            table.act(peer, kind, data.clone());
+            assert_eq!(table.refused(peer), "denied", "{kind}");
+            assert!(table.sent.is_empty(), "{kind} disturbs others");
+        }
+    }
+    table.act(2, "typing", json!({}));
+    assert!(table.sent.is_empty(), "nobody waits for what cannot come");
+    table.act(2, "chat-delete", json!({"seq": 1}));
+    assert_eq!(table.heard_types(2), ["chat-delete"]);
+    table.forget_all();
+    table.chat(1, "from the host");
+    for peer in [1, 2, 3, 4] {
+        assert_eq!(table.heard_types(peer), ["chat"]);
+    }
+}
+
+#[test]
+fn with_screens_off_guests_share_none() {
+    let mut table = Table::with_everyone();
+    let sharing = json!({"mic": true, "screen": true,
+                         "streams": {"a": "camera", "b": "screen"}});
+    table.act(1, "status", sharing.clone());
+    table.act(2, "status", sharing.clone());
+    table.forget_all();
+    table.act(1, "policy", json!({"screen": false}));
+    let bob = table.heard(2);
+    assert_eq!(bob[0]["type"], "policy");
+    assert_eq!(bob[1]["type"], "mute", "whoever shares is told to stop");
+    assert_eq!(bob[1]["data"], json!({"by": table.id(1), "kind": "screen"}));
+    assert_eq!(bob.len(), 2, "the host goes on sharing");
+    let without = json!({"mic": true, "camera": false, "screen": false, "hand": false,
+                         "streams": {"a": "camera"}});
+    assert_eq!(table.told(3, "status"), without);
+    table.forget_all();
+    table.act(2, "status", sharing.clone());
+    assert_eq!(table.refused(2), "denied");
+    assert_eq!(table.told(3, "status"), without, "the rest of it counts");
+    table.forget_all();
+    table.act(1, "status", sharing);
+    assert!(table.heard(1).is_empty());
+    assert_eq!(table.told(3, "status")["screen"], true);
+}
+
+#[test]
+fn a_host_mutes_one() {
+    let mut table = Table::with_everyone();
+    let (ann, bob) = (table.id(1), table.id(2));
+    table.act(2, "status", json!({"mic": true, "camera": true}));
+    table.forget_all();
+    table.act(1, "mute", json!({"sessionId": bob, "kind": "mic"}));
+    assert_eq!(
+        table.heard(2),
+        [json!({"type": "mute", "from": ann, "to": bob, "data": {"by": ann, "kind": "mic"}})]
+    );
+    for peer in [1, 3, 4] {
+        let heard = table.heard(peer);
+        assert_eq!(heard.len(), 1);
+        assert_eq!(heard[0]["from"], bob);
+        assert_eq!(heard[0]["data"]["mic"], false, "others stop playing");
+        assert_eq!(heard[0]["data"]["camera"], true);
+    }
+    table.act(2, "status", json!({"mic": true}));
+    assert!(table.heard(2).is_empty(), "people may unmute themselves");
+    assert_eq!(table.told(3, "status")["mic"], true);
+}
+
+#[test]
+fn a_host_mutes_everyone_but_hosts() {
+    let mut table = Table::with_everyone();
+    let cid = table.id(3);
+    table.act(1, "role", json!({"sessionId": cid, "role": "host"}));
+    for peer in [1, 2, 3] {
+        table.act(peer, "status", json!({"mic": true}));
+    }
+    table.forget_all();
+    table.act(1, "mute", json!({"sessionId": "*", "kind": "mic"}));
+    assert_eq!(table.heard_types(2), ["mute"]);
+    assert_eq!(table.heard_types(1), ["status"]);
+    assert_eq!(table.heard_types(3), ["status"]);
+    table.act(1, "mute", json!({"sessionId": "*", "kind": "mic"}));
+    assert!(table.heard(3).is_empty(), "nothing has changed");
+}
+
+#[test]
+fn muting_nobody_and_muting_a_seed_client_are_refused() {
+    let mut table = Table::with_everyone();
+    table.join_seed(5, "tea", "Old");
+    let old = table.id(5);
+    table.forget_all();
+    table.act(
+        1,
+        "mute",
+        json!({"sessionId": SessionId::random(), "kind": "mic"}),
+    );
+    assert_eq!(table.refused(1), "notfound");
+    table.act(1, "mute", json!({"sessionId": old, "kind": "mic"}));
+    assert_eq!(table.refused(1), "denied");
+    table.act(1, "mute", json!({"sessionId": "*", "kind": "mic"}));
+    assert!(table.heard(5).is_empty());
+}
+
+#[test]
+fn without_unmuting_a_microphone_that_is_off_stays_off_until_asked_for() {
+    let mut table = Table::with_everyone();
+    let (bob, cid) = (table.id(2), table.id(3));
+    table.act(2, "status", json!({"mic": true}));
+    table.act(1, "policy", json!({"unmute": false}));
+    table.forget_all();
+    table.act(2, "status", json!({"mic": true, "hand": true}));
+    assert!(table.heard(2).is_empty(), "who speaks may go on");
+    table.act(3, "status", json!({"mic": true, "camera": true}));
+    let refused = table.heard(3);
+    assert_eq!(refused.last().unwrap()["data"]["errorType"], "denied");
+    assert_eq!(table.heard(2)[0]["data"]["mic"], false);
+    table.act(2, "status", json!({"mic": false}));
+    table.forget_all();
+    table.act(2, "status", json!({"mic": true}));
+    assert_eq!(table.refused(2), "denied", "once off it is off");
+
+    table.act(1, "unmute", json!({"sessionId": cid, "kind": "mic"}));
+    assert_eq!(
+        table.told(3, "unmute"),
+        json!({"by": table.id(1), "kind": "mic"})
+    );
+    table.forget_all();
+    table.act(3, "status", json!({"mic": true}));
+    assert!(table.heard(3).is_empty(), "the host has asked");
+    assert_eq!(table.told(2, "status")["mic"], true);
+    table.act(3, "status", json!({"mic": false}));
+    table.act(3, "status", json!({"mic": true}));
+    assert_eq!(table.refused(3), "denied", "asked once, allowed once");
+
+    table.act(1, "mute", json!({"sessionId": bob, "kind": "camera"}));
+    table.forget_all();
+    table.act(2, "status", json!({"camera": true}));
+    assert_eq!(table.refused(2), "denied", "a host has turned it off");
+    table.act(1, "policy", json!({"unmute": true}));
+    table.forget_all();
+    table.act(2, "status", json!({"mic": true, "camera": true}));
+    assert!(table.heard(2).is_empty());
+}
+
+#[test]
+fn viewers_are_not_asked_to_unmute() {
+    let mut table = Table::with_everyone();
+    let dee = table.id(4);
+    table.act(1, "unmute", json!({"sessionId": dee, "kind": "mic"}));
+    assert_eq!(table.refused(1), "denied");
+    table.act(1, "unmute", json!({"sessionId": "*", "kind": "mic"}));
+    assert!(table.heard(4).is_empty());
+    assert_eq!(table.heard_types(2), ["unmute"]);
+}
+
+#[test]
+fn a_removed_person_is_told_why_and_may_come_again() {
+    let mut table = Table::with_everyone();
+    let bob = table.id(2);
+    table.act(1, "kick", json!({"sessionId": bob}));
+    assert_eq!(table.refused(2), "kicked");
+    assert_eq!(
+        table.other,
+        [
+            Effect::Remove(PeerId::new(2)),
+            Effect::SeatEnded(bob.parse().unwrap())
+        ],
+        "closed, and the credentials end"
+    );
+    for peer in [1, 3, 4] {
+        assert_eq!(table.heard_types(peer), ["logout"]);
+    }
+    table.chat(2, "I am still here");
+    table.gone(2, Departure::Left);
+    assert!(table.sent.is_empty(), "the socket speaks for nobody");
+    table.source = source(2);
+    table.join(5, "tea", "Bob");
+    assert_eq!(table.heard_types(5), ["joined", "room"]);
+}
+
+#[test]
+fn a_ban_holds_by_session_and_address_until_the_room_ends() {
+    let mut table = Table::with_everyone();
+    let bob = table.id(2);
+    let token = table.resume[&2].clone();
+    table.act(1, "kick", json!({"sessionId": bob, "ban": true}));
+    assert_eq!(table.refused(2), "banned");
+    table.forget_all();
+    table.source = source(2);
+    table.join(5, "tea", "Not Bob");
+    assert_eq!(table.refused(5), "banned");
+    table.login(5, "coffee", "Bob");
+    assert_eq!(
+        table.heard_types(5),
+        ["joined", "room"],
+        "elsewhere is elsewhere"
+    );
+    table.source = source(7);
+    table.connect(6, true);
+    table.resume_as(6, &token, None);
+    assert_eq!(table.refused(6), "banned", "by session");
+    assert!(table.other.contains(&Effect::Remove(PeerId::new(6))));
+    table.join(7, "tea", "Eve");
+    assert_eq!(table.heard_types(7), ["joined", "room"], "others come in");
+    for peer in [1, 3, 4, 7] {
+        table.act(peer, "logout", json!({}));
+    }
+    table.source = source(2);
+    table.join(8, "tea", "Bob");
+    assert_eq!(
+        table.heard_types(8),
+        ["joined", "room"],
+        "another room by that name"
+    );
+}
+
+#[test]
+fn a_ban_does_not_unseat_others_at_the_same_address() {
+    let mut table = Table::with_everyone();
+    table.source = source(2);
+    table.join(5, "tea", "Eve");
+    let (bob, token) = (table.id(2), table.resume[&5].clone());
+    table.act(1, "kick", json!({"sessionId": bob, "ban": true}));
+    table.gone(5, Departure::Broken);
+    table.forget_all();
+    table.connect(6, true);
+    table.resume_as(6, &token, None);
+    assert_eq!(table.heard_types(6), ["joined", "room"]);
+}
+
+#[test]
+fn someone_away_is_removed_as_well() {
+    let mut table = Table::with_everyone();
+    let (bob, token) = (table.id(2), table.resume[&2].clone());
+    table.gone(2, Departure::Broken);
+    table.forget_all();
+    table.act(1, "kick", json!({"sessionId": bob}));
+    assert_eq!(table.heard_types(3), ["logout"]);
+    assert_eq!(table.other, [Effect::SeatEnded(bob.parse().unwrap())]);
+    table.connect(5, true);
+    table.resume_as(5, &token, None);
+    assert_eq!(table.refused(5), "kicked");
+    assert_eq!(table.rooms.next_deadline(), None);
+}
+
+#[test]
+fn nobody_removes_oneself_or_somebody_who_is_not_there() {
+    let mut table = Table::with_everyone();
+    table.join(5, "coffee", "Eve");
+    let (ann, eve) = (table.id(1), table.id(5));
+    table.forget_all();
+    table.act(1, "kick", json!({"sessionId": ann}));
+    assert_eq!(table.refused(1), "invalid");
+    table.act(1, "kick", json!({"sessionId": eve, "ban": true}));
+    assert_eq!(table.refused(1), "notfound");
+    assert!(table.sent.is_empty() && table.other.is_empty());
+}
+
+/// A room with a waiting room, and Eve at its door on socket 5.
+fn with_someone_waiting() -> Table {
+    let mut table = Table::with_everyone();
+    table.act(1, "policy", json!({"waitingRoom": true}));
+    table.forget_all();
+    table.join(5, "tea", "Eve");
+    table
+}
+
+#[test]
+fn a_newcomer_waits_and_only_hosts_hear_of_it() {
+    let mut table = with_someone_waiting();
+    let eve = table.id(5);
+    assert_eq!(table.heard(5), [json!({"type": "waiting", "data": {}})]);
+    assert_eq!(
+        table.heard(1),
+        [json!({"type": "knock", "data": {"sessionId": eve, "username": "Eve"}})]
+    );
+    assert!(table.sent.is_empty() && table.other.is_empty());
+    assert_eq!(table.rooms.census().seats, 4, "no seat, no credentials");
+    table.act(5, "ice", json!({}));
+    assert_eq!(table.refused(5), "unauthorized");
+    table.chat(1, "secret");
+    assert!(table.heard(5).is_empty());
+    table.forget_all();
+    table.login(5, "tea", "Eve");
+    assert_eq!(table.heard_types(5), ["waiting"]);
+    assert!(table.heard(1).is_empty(), "asked twice, knocked once");
+}
+
+#[test]
+fn a_host_lets_someone_in() {
+    let mut table = with_someone_waiting();
+    let eve = table.id(5);
+    table.forget_all();
+    table.act(1, "admit", json!({"sessionId": eve}));
+    assert_eq!(table.heard_types(5), ["joined", "room"]);
+    assert_eq!(table.other, [Effect::SeatTaken(eve.parse().unwrap())]);
+    for peer in [1, 2, 3, 4] {
+        assert_eq!(table.heard_types(peer), ["login"]);
+    }
+    table.act(1, "admit", json!({"sessionId": eve}));
+    assert_eq!(table.refused(1), "notfound", "nobody is let in twice");
+    assert_eq!(table.rooms.census().seats, 5);
+}
+
+#[test]
+fn a_host_turns_someone_away() {
+    let mut table = with_someone_waiting();
+    let (bob, eve) = (table.id(2), table.id(5));
+    table.act(1, "role", json!({"sessionId": bob, "role": "host"}));
+    table.forget_all();
+    table.act(1, "deny", json!({"sessionId": eve}));
+    assert_eq!(table.refused(5), "denied");
+    let left = json!({"type": "logout", "data": {"username": "Eve", "sessionId": eve}});
+    assert_eq!(table.heard(1), std::slice::from_ref(&left));
+    assert_eq!(table.heard(2), [left]);
+    assert!(table.sent.is_empty(), "guests never heard of it");
+    table.act(2, "admit", json!({"sessionId": eve}));
+    assert_eq!(table.refused(2), "notfound");
+    table.login(5, "tea", "Eve");
+    assert_eq!(table.heard_types(5), ["waiting"], "one may ask again");
+}
+
+#[test]
+fn knocking_again_and_again_is_refused() {
+    let mut table = with_someone_waiting();
+    let eve = table.id(5);
+    for _ in 0..4 {
+        table.act(1, "deny", json!({"sessionId": eve}));
+        table.login(5, "tea", "Eve");
+    }
+    table.act(1, "deny", json!({"sessionId": eve}));
+    table.forget_all();
+    table.login(5, "tea", "Eve");
+    assert_eq!(table.refused(5), "rate");
+    assert!(table.heard(1).is_empty());
+    table.pass(Duration::from_secs(10));
+    table.login(5, "tea", "Eve");
+    assert_eq!(table.heard_types(5), ["waiting"]);
+}
+
+#[test]
+fn whoever_stops_waiting_is_forgotten_and_hosts_are_told() {
+    for leave in [
+        |table: &mut Table| table.gone(5, Departure::Broken),
+        |table: &mut Table| table.act(5, "logout", json!({})),
+        |table: &mut Table| table.login(5, "coffee", "Eve"),
+    ] {
+        let mut table = with_someone_waiting();
+        let eve = table.id(5);
+        table.forget_all();
+        leave(&mut table);
+        assert_eq!(table.told(1, "logout")["sessionId"], eve);
+        assert!(table.heard(2).is_empty());
+        table.act(1, "admit", json!({"sessionId": eve}));
+        assert_eq!(table.refused(1), "notfound");
+    }
+}
+
+#[test]
+fn a_host_who_comes_later_learns_who_waits() {
+    let mut table = with_someone_waiting();
+    let (bob, eve) = (table.id(2), table.id(5));
+    let knock = json!({"type": "knock", "data": {"sessionId": eve, "username": "Eve"}});
+    table.forget_all();
+    table.act(1, "role", json!({"sessionId": bob, "role": "host"}));
+    let heard = table.heard(2);
+    assert_eq!(heard[0]["type"], "role");
+    assert_eq!(heard[1], knock);
+    let token = table.resume[&2].clone();
+    table.gone(2, Departure::Broken);
+    table.connect(6, true);
+    table.resume_as(6, &token, None);
+    let heard = table.heard(6);
+    let knocks = heard.iter().filter(|message| **message == knock).count();
+    assert_eq!(knocks, 1, "a host who is back, too: {heard:?}");
+    table.gone(6, Departure::Left);
+    table.forget_all();
+    let cid = table.id(3);
+    table.act(1, "logout", json!({}));
+    let heard = table.heard(3);
+    assert_eq!(heard[1]["data"]["sessionId"], cid);
+    assert_eq!(heard[2], knock, "and whoever the role passes to");
+}
+
+#[test]
+fn without_a_waiting_room_everyone_comes_in() {
+    let mut table = Table::with_capacity(3);
+    table.join(1, "tea", "Ann");
+    table.act(1, "policy", json!({"waitingRoom": true}));
+    for (peer, name) in [(2, "Bob"), (3, "Cid"), (4, "Dee")] {
+        table.join(peer, "tea", name);
+    }
+    table.forget_all();
+    table.act(1, "policy", json!({"waitingRoom": false}));
+    assert_eq!(table.heard_types(2), ["joined", "room", "login"]);
+    assert_eq!(table.heard_types(3), ["joined", "room"]);
+    assert_eq!(table.refused(4), "full");
+    assert_eq!(table.rooms.census().seats, 3);
+}
+
+#[test]
+fn nobody_is_let_into_a_room_that_is_full() {
+    let mut table = Table::with_capacity(2);
+    table.join(1, "tea", "Ann");
+    table.act(1, "policy", json!({"waitingRoom": true}));
+    table.join(2, "tea", "Bob");
+    table.join(3, "tea", "Cid");
+    let (bob, cid) = (table.id(2), table.id(3));
+    table.act(1, "admit", json!({"sessionId": bob}));
+    table.forget_all();
+    table.act(1, "admit", json!({"sessionId": cid}));
+    assert_eq!(table.refused(1), "full");
+    assert!(table.heard(3).is_empty(), "and goes on waiting");
+    table.join(4, "tea", "Dee");
+    assert_eq!(table.refused(4), "full");
+    table.act(2, "logout", json!({}));
+    table.forget_all();
+    table.act(1, "admit", json!({"sessionId": cid}));
+    assert_eq!(table.heard_types(3), ["joined", "room"]);
+}
+
+#[test]
+fn the_door_holds_so_many_and_not_all_from_one_address() {
+    let mut table = Table::with_capacity(1000);
+    table.join(1, "tea", "Ann");
+    table.act(1, "policy", json!({"waitingRoom": true}));
+    for peer in 0..30 {
+        table.join(100 + peer, "tea", "Crowd");
+    }
+    table.join(2, "tea", "Crowd");
+    assert_eq!(table.refused(2), "full");
+    for peer in 0..70 {
+        table.source = source(u8::try_from(100 + peer).unwrap());
+        table.join(200 + peer, "tea", "Many");
+        assert_eq!(table.heard_types(200 + peer), ["waiting"]);
+    }
+    table.source = source(99);
+    table.join(3, "tea", "One more");
+    assert_eq!(table.refused(3), "full");
+    table.gone(100, Departure::Broken);
+    table.login(3, "tea", "One more");
+    assert_eq!(table.heard_types(3), ["waiting"]);
+}
+
+#[test]
+fn when_everyone_has_left_nobody_waits() {
+    let mut table = with_someone_waiting();
+    table.forget_all();
+    for peer in [1, 2, 3, 4] {
+        table.act(peer, "logout", json!({}));
+    }
+    assert_eq!(table.refused(5), "denied");
+    table.login(5, "tea", "Eve");
+    assert_eq!(
+        table.heard_types(5),
+        ["joined", "room"],
+        "a room of one's own"
+    );
+}
+
+#[test]
+fn someone_waiting_can_be_banned() {
+    let mut table = with_someone_waiting();
+    let eve = table.id(5);
+    table.forget_all();
+    table.act(1, "kick", json!({"sessionId": eve, "ban": true}));
+    assert_eq!(table.refused(5), "banned");
+    assert_eq!(table.other, [Effect::Remove(PeerId::new(5))]);
+    assert_eq!(table.heard_types(1), ["logout"]);
+    table.join(6, "tea", "Eve");
+    assert_eq!(table.refused(6), "banned");
+}
+
+#[test]
+fn waiting_elsewhere_gives_up_the_seat_here() {
+    let mut table = with_someone_waiting();
+    table.join(6, "coffee", "Fay");
+    table.join(7, "coffee", "Gus");
+    table.forget_all();
+    table.login(6, "tea", "Fay");
+    assert_eq!(table.heard_types(6), ["waiting"]);
+    let heard = table.heard_types(7);
+    assert_eq!(heard, ["logout", "role"]);
+}
+
+#[test]
+fn whoever_wrote_a_message_may_change_it() {
+    let mut table = Table::with_everyone();
+    table.chat(2, "helo");
+    table.forget_all();
+    table.act(2, "chat-edit", json!({"seq": 1, "text": " hello\u{7} "}));
+    let told = json!({"type": "chat-edit", "from": table.id(2), "to": "",
+                      "data": {"seq": 1, "text": "hello", "edited": 1_000_000}});
+    for peer in [1, 2, 3, 4] {
+        assert_eq!(table.heard(peer), std::slice::from_ref(&told));
+    }
+    for peer in [1, 3] {
+        table.act(peer, "chat-edit", json!({"seq": 1, "text": "mine"}));
+        assert_eq!(
+            table.refused(peer),
+            "denied",
+            "nobody else, not even a host"
+        );
+    }
+    table.act(2, "chat-edit", json!({"seq": 2, "text": "x"}));
+    assert_eq!(table.refused(2), "notfound");
+    assert!(table.sent.is_empty());
+    table.act(3, "history", json!({"limit": 10}));
+    let entry = &table.told(3, "history")["messages"][0];
+    assert_eq!(entry["text"], "hello");
+    assert_eq!(entry["edited"], 1_000_000);
+}
+
+#[test]
+fn whoever_wrote_a_message_or_a_host_may_take_it_back() {
+    let mut table = Table::with_everyone();
+    table.chat(2, "one");
+    table.chat(2, "two");
+    table.act(3, "react", json!({"seq": 2, "emoji": "x"}));
+    table.forget_all();
+    table.act(3, "chat-delete", json!({"seq": 1}));
+    assert_eq!(table.refused(3), "denied");
+    table.act(2, "chat-delete", json!({"seq": 1}));
+    table.act(1, "chat-delete", json!({"seq": 2}));
+    let heard = table.heard(3);
+    assert_eq!(heard[0]["data"], json!({"seq": 1}));
+    assert_eq!(heard[1]["from"], table.id(1), "by the host");
+    for kind in ["chat-delete", "chat-edit", "react"] {
+        table.forget_all();
+        table.act(2, kind, json!({"seq": 1, "text": "x", "emoji": "x"}));
+        assert_eq!(table.refused(2), "notfound", "gone is gone");
+    }
+    table.act(4, "history", json!({"limit": 10}));
+    for entry in table.told(4, "history")["messages"].as_array().unwrap() {
+        assert_eq!(entry["deleted"], true);
+        assert_eq!(entry["text"], "");
+        assert!(entry.get("reactions").is_none());
+    }
+}
+
+#[test]
+fn what_is_private_stays_private() {
+    let mut table = Table::with_everyone();
+    let cid = table.id(3);
+    table.act(2, "chat", json!({"id": "p", "text": "psst", "to": cid}));
+    table.forget_all();
+    table.act(2, "chat-edit", json!({"seq": 1, "text": "pssst"}));
+    table.act(3, "react", json!({"seq": 1, "emoji": "x"}));
+    assert_eq!(table.heard_types(2), ["chat-edit", "react"]);
+    assert_eq!(table.heard_types(3), ["chat-edit", "react"]);
+    assert!(table.sent.is_empty());
+    for (kind, data) in [
+        ("chat-delete", json!({"seq": 1})),
+        ("react", json!({"seq": 1, "emoji": "x"})),
+    ] {
+        table.act(1, kind, data);
+        assert_eq!(table.refused(1), "notfound", "hosts know nothing of it");
+    }
+    table.act(1, "history", json!({"limit": 10}));
+    assert_eq!(
+        table.told(1, "history"),
+        json!({"messages": [], "more": false})
+    );
+    table.act(3, "history", json!({"limit": 10}));
+    assert_eq!(table.told(3, "history")["messages"][0]["text"], "pssst");
+}
+
+#[test]
+fn signs_are_put_once_and_taken_away_again() {
+    let mut table = Table::with_everyone();
+    table.chat(1, "cake?");
+    table.forget_all();
+    let (bob, cid) = (table.id(2), table.id(3));
+    table.act(2, "react", json!({"seq": 1, "emoji": "🍰"}));
+    assert_eq!(
+        table.heard(1),
+        [json!({"type": "react", "from": bob, "to": "", "data": {"seq": 1, "emoji": "🍰"}})]
+    );
+    table.forget_all();
+    table.act(2, "react", json!({"seq": 1, "emoji": "🍰"}));
+    assert!(table.sent.is_empty(), "twice is once");
+    table.act(3, "react", json!({"seq": 1, "emoji": "🍰"}));
+    table.act(3, "react", json!({"seq": 1, "emoji": "☕"}));
+    table.act(2, "history", json!({"limit": 1}));
+    assert_eq!(
+        table.heard(2).last().unwrap()["data"]["messages"][0]["reactions"],
+        json!([{"emoji": "🍰", "sessionIds": [bob, cid]}, {"emoji": "☕", "sessionIds": [cid]}])
+    );
+    table.forget_all();
+    table.act(3, "react", json!({"seq": 1, "emoji": "☕", "on": false}));
+    assert_eq!(
+        table.told(1, "react"),
+        json!({"seq": 1, "emoji": "☕", "on": false})
+    );
+    table.forget_all();
+    table.act(3, "react", json!({"seq": 1, "emoji": "☕", "on": false}));
+    assert!(table.sent.is_empty());
+}
+
+#[test]
+fn a_message_bears_so_many_signs() {
+    let mut table = Table::with_everyone();
+    table.chat(1, "cake?");
+    for sign in 0..20 {
+        table.act(2, "react", json!({"seq": 1, "emoji": sign.to_string()}));
+    }
+    table.forget_all();
+    table.act(2, "react", json!({"seq": 1, "emoji": "one more"}));
+    assert_eq!(table.refused(2), "denied");
+    assert!(table.sent.is_empty());
+    table.act(3, "react", json!({"seq": 1, "emoji": "7"}));
+    assert_eq!(table.heard_types(1), ["react"]);
+}
+
+#[test]
+fn writing_and_reading_are_told_to_whoever_is_here() {
+    let mut table = Table::with_everyone();
+    table.chat(1, "one");
+    table.chat(1, "two");
+    let token = table.resume[&3].clone();
+    table.gone(3, Departure::Broken);
+    table.forget_all();
+    let (bob, dee) = (table.id(2), table.id(4));
+    table.act(2, "typing", json!({}));
+    let typing = json!({"type": "typing", "from": bob, "to": "", "data": {}});
+    assert_eq!(table.heard(1), std::slice::from_ref(&typing));
+    assert_eq!(table.heard(4), [typing]);
+    table.say(2, &format!(r#"{{"type":"typing","to":"{dee}"}}"#));
+    assert_eq!(table.heard_types(4), ["typing"]);
+    assert!(table.heard(1).is_empty(), "only for the one");
+    table.act(2, "read", json!({"seq": 2}));
+    table.act(2, "read", json!({"seq": 1}));
+    assert_eq!(
+        table.heard(1),
+        [json!({"type": "read", "from": bob, "to": "", "data": {"seq": 2}})],
+        "nobody unreads"
+    );
+    table.act(2, "read", json!({"seq": 3}));
+    assert_eq!(table.refused(2), "notfound");
+    table.connect(5, true);
+    table.resume_as(5, &token, Some(2));
+    let back = table.heard(5);
+    assert_eq!(back.len(), 2, "signs that pass are not kept: {back:?}");
+    assert_eq!(back[1]["data"]["participants"][1]["read"], 2);
+}
+
+#[test]
+fn history_pages_backwards() {
+    let mut table = Table::with_everyone();
+    for number in 1..=7 {
+        table.chat(1, &number.to_string());
+    }
+    table.forget_all();
+    let page = |table: &mut Table, query: Value| {
+        table.act(2, "history", query);
+        let page = table.told(2, "history");
+        let texts: Vec<_> = page["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["text"].as_str().unwrap().to_owned())
+            .collect();
+        (texts.join(""), page["more"].as_bool().unwrap())
+    };
+    assert_eq!(page(&mut table, json!({"limit": 3})), ("567".into(), true));
+    assert_eq!(
+        page(&mut table, json!({"before": 5, "limit": 3})),
+        ("234".into(), true)
+    );
+    assert_eq!(
+        page(&mut table, json!({"before": 2, "limit": 3})),
+        ("1".into(), false)
+    );
+    assert_eq!(
+        page(&mut table, json!({"before": 1, "limit": 3})),
+        (String::new(), false)
+    );
+    assert_eq!(
+        page(&mut table, json!({"limit": 100_000})),
+        ("1234567".into(), false)
+    );
+    assert!(table.sent.is_empty(), "only the asker is answered");
+}
+
+#[test]
+fn a_page_of_history_is_bounded_and_so_is_asking() {
+    let mut table = Table::with_everyone();
+    let long = "x".repeat(4096);
+    for _ in 0..60 {
+        table.chat(1, &long);
+    }
+    table.forget_all();
+    table.act(2, "history", json!({"limit": 100}));
+    let page = table.told(2, "history");
+    assert_eq!(page["messages"].as_array().unwrap().len(), 32);
+    assert_eq!(page["more"], true);
+    for _ in 0..19 {
+        table.act(2, "history", json!({"limit": 1}));
+    }
+    table.forget_all();
+    table.act(2, "history", json!({"limit": 1}));
+    assert_eq!(table.refused(2), "rate");
+    table.act(3, "history", json!({"limit": 1}));
+    assert_eq!(table.heard_types(3), ["history"], "others are undisturbed");
+    table.pass(Duration::from_secs(1));
+    table.act(2, "history", json!({"limit": 1}));
+    assert_eq!(table.heard_types(2), ["history"]);
+}
+
+#[test]
+fn whether_newcomers_see_what_was_written_before_is_a_setting() {
+    for history in [true, false] {
+        let mut table = Table::with(Settings {
+            history,
+            ..Settings::default()
+        });
+        table.join(1, "tea", "Ann");
+        table.chat(1, "before");
+        table.join(2, "tea", "Bob");
+        table.chat(1, "after");
+        table.forget_all();
+        table.act(2, "history", json!({"limit": 10}));
+        let page = table.told(2, "history");
+        let seen = page["messages"].as_array().unwrap().len();
+        assert_eq!(seen, if history { 2 } else { 1 });
+        assert_eq!(page["more"], false);
+        table.act(2, "react", json!({"seq": 1, "emoji": "x"}));
+        let answer = &table.heard(2)[0];
+        assert_eq!(answer["type"], if history { "react" } else { "error" });
+        table.act(1, "history", json!({"limit": 10}));
+        let heard = table.heard(1);
+        let page = &heard.last().unwrap()["data"]["messages"];
+        assert_eq!(page.as_array().unwrap().len(), 2, "who was there reads all");
+    }
+}
+
+#[test]
+fn whoever_comes_back_learns_what_became_of_messages_already_seen() {
+    let mut table = Table::with_everyone();
+    for text in ["same", "edited", "deleted"] {
+        table.chat(1, text);
+    }
+    let token = table.resume[&2].clone();
+    table.gone(2, Departure::Broken);
+    table.act(1, "chat-edit", json!({"seq": 2, "text": "better"}));
+    table.act(1, "chat-delete", json!({"seq": 3}));
+    table.chat(1, "new");
+    table.chat(1, "new and gone");
+    table.act(1, "chat-delete", json!({"seq": 5}));
+    table.forget_all();
+    table.connect(5, true);
+    table.resume_as(5, &token, Some(3));
+    let told: Vec<_> = table.heard(5)[2..]
+        .iter()
+        .map(|message| {
+            assert_eq!(message["type"], "chat");
+            let data = &message["data"];
+            (data["seq"].clone(), data["text"].clone())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (json!(2), json!("better")),
+            (json!(3), json!("")),
+            (json!(4), json!("new"))
+        ]
+    );
+    table.gone(5, Departure::Broken);
+    table.act(1, "chat-edit", json!({"seq": 1, "text": "other"}));
+    table.forget_all();
+    let token = table.resume[&5].clone();
+    table.connect(6, true);
+    table.resume_as(6, &token, None);
+    let types = table.heard_types(6);
+    assert_eq!(
+        types[2..],
+        ["chat-edit"],
+        "without a number, as it happened"
+    );
+}
+
+#[test]
+fn before_a_login_none_of_it_is_taken() {
+    let mut table = Table::with_everyone();
+    table.connect(5, true);
+    for (kind, data) in [
+        ("chat-edit", json!({"seq": 1, "text": "x"})),
+        ("chat-delete", json!({"seq": 1})),
+        ("react", json!({"seq": 1, "emoji": "x"})),
+        ("typing", json!({})),
+        ("read", json!({"seq": 0})),
+        ("history", json!({"limit": 1})),
+    ] {
+        table.act(5, kind, data);
+        assert_eq!(table.refused(5), "unauthorized", "{kind}");
+    }
+    assert!(table.sent.is_empty());
+}
+
+#[test]
+fn after_a_restart_a_removed_session_does_not_sneak_back() {
+    let mut table = Table::new();
+    table.join(1, "tea", "Ann");
+    table.join(2, "tea", "Bob");
+    let tokens = [table.resume[&1].clone(), table.resume[&2].clone()];
+    let bob = table.id(2);
+    table.restart();
+    for (peer, token) in [(3, &tokens[0]), (4, &tokens[1])] {
+        table.connect(peer, true);
+        table.resume_as(peer, token, None);
+    }
+    table.act(3, "kick", json!({"sessionId": bob}));
+    table.forget_all();
+    table.connect(5, true);
+    table.resume_as(5, &tokens[1], None);
+    assert_eq!(table.refused(5), "kicked");
+    table.act(3, "lock", json!({"locked": true}));
+    table.forget_all();
+    table.join(6, "tea", "Bob");
+    assert_eq!(table.refused(6), "locked");
 }

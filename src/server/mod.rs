@@ -25,6 +25,7 @@ use tracing::{info, warn};
 
 use crate::admin::{Admin, BadName};
 use crate::config::Config;
+use crate::id::Source;
 use crate::relay::{Relay, RelayHandle};
 use crate::room::ResumeKey;
 use crate::rooms::{self, SeatChange};
@@ -406,10 +407,18 @@ fn sockets_to(signaling: Arc<Signaling>, tasks: TaskTracker) -> OnSocket {
                 stream,
                 page,
                 host,
+                client,
                 guard,
-                ..
             } = socket;
-            signaling.serve(Socket { stream, page, host }).await;
+            let source = Source::of(client.ip());
+            signaling
+                .serve(Socket {
+                    stream,
+                    page,
+                    source,
+                    host,
+                })
+                .await;
             drop(guard);
         });
     })

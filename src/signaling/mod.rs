@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span};
 
-use crate::id::{PeerId, SessionId};
+use crate::id::{PeerId, SessionId, Source};
 use crate::message::{
     Bye, Empty, ErrorType, FromPeer, IceGrant, Limits, MESSAGE_BYTES_MAX, Refusal, Text, ToPeer,
     Welcome,
@@ -52,6 +52,7 @@ const READ_BUFFER: usize = 4 * 1024;
 const TOO_SLOW: u16 = 4000;
 const REPLACED: u16 = 4001;
 const ABUSE: u16 = 4002;
+const REMOVED: u16 = 4003;
 
 const TOO_BIG: Refusal = Refusal::new(ErrorType::TooBig, "A message has at most 64 KiB.");
 const TOO_MANY: Refusal = Refusal::new(ErrorType::Rate, "Too many messages; slow down.");
@@ -70,6 +71,8 @@ pub struct Socket<S> {
     pub stream: S,
     /// It came by `/ws`.
     pub page: bool,
+    /// Where it comes from.
+    pub source: Source,
     /// The request's `Host`.
     pub host: String,
 }
@@ -126,7 +129,7 @@ impl Signaling {
         };
         self.open.fetch_add(1, Ordering::Relaxed);
         connection
-            .run(socket.page)
+            .run(socket.source, socket.page)
             .instrument(info_span!("peer", id = %peer))
             .await;
         self.open.fetch_sub(1, Ordering::Relaxed);
@@ -153,6 +156,8 @@ enum End {
     TooSlow,
     /// Another socket has taken up the seat.
     Replaced,
+    /// The person was removed from the room.
+    Removed,
     /// Too many faults.
     Abuse,
     /// A message over [`DROPPED_BYTES_MAX`].
@@ -164,9 +169,10 @@ enum End {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
-    async fn run(mut self, page: bool) {
+    async fn run(mut self, source: Source, page: bool) {
         let rooms = &self.shared.rooms;
-        let mut inbox = rooms.connect(self.peer, SessionId::random(), page).await;
+        let session = SessionId::random();
+        let mut inbox = rooms.connect(self.peer, session, source, page).await;
         let end = self.talk(&mut inbox).await;
         debug!(?end, "closed");
         // The others are told before this socket is waited for.
@@ -262,6 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.send(ToPeer::Ice { data: &grant }.text()).await
             }
             ToSocket::Refuse(refusal) => self.refuse(&refusal).await,
+            ToSocket::Remove => Err(End::Removed),
         }
     }
 
@@ -333,6 +340,7 @@ impl End {
             Self::Broken | Self::TooSlow | Self::Restarting => Departure::Broken,
             Self::Closed(_)
             | Self::Replaced
+            | Self::Removed
             | Self::Abuse
             | Self::FarTooBig
             | Self::NotWebSocket(_) => Departure::Left,
@@ -344,6 +352,7 @@ impl End {
             Self::Closed(_) | Self::Broken => return None,
             Self::TooSlow => (CloseCode::from(TOO_SLOW), "too slow"),
             Self::Replaced => (CloseCode::from(REPLACED), "replaced by another connection"),
+            Self::Removed => (CloseCode::from(REMOVED), "removed from the room"),
             Self::Abuse => (CloseCode::from(ABUSE), "too many faults"),
             Self::FarTooBig => (CloseCode::Size, "message too big"),
             Self::NotWebSocket(code) => (*code, "not understood"),

@@ -1,11 +1,12 @@
 //! How many connections and WebSockets are open, by address; a seat is given back when its guard is dropped.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::LimitSettings;
+use crate::id::Source;
 
 /// Counts what every port of this server holds open; shared by all of them.
 #[derive(Debug)]
@@ -45,19 +46,6 @@ struct Inner {
 pub struct Guard {
     counter: Arc<Inner>,
     source: Source,
-}
-
-/// Whom a connection is counted against: an IPv4 address or an IPv6 /64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Source(IpAddr);
-
-impl Source {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self(IpAddr::V4(v4)),
-            IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64))),
-        }
-    }
 }
 
 impl Counter {

@@ -6,6 +6,7 @@
     reason = "a test says so by failing"
 )]
 
+mod acts;
 mod admin;
 mod architecture;
 mod assets;

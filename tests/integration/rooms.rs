@@ -11,7 +11,9 @@ async fn a_newcomer_learns_of_the_room_and_the_others_of_the_newcomer() {
     ann.login(" Tea ", "Ann").await;
     assert_eq!(
         ann.room["room"],
-        json!({"name": "Tea", "locked": false, "capacity": 10, "kept": false})
+        json!({"name": "Tea", "locked": false, "capacity": 10, "kept": false,
+               "policy": {"chat": true, "files": true, "screen": true, "unmute": true,
+                          "waitingRoom": false}})
     );
     assert_eq!(ann.room["participants"], json!([]));
     assert_eq!(

@@ -7,9 +7,10 @@ use std::path::Path;
 use serde_json::Value;
 use turnstone::id::{DisplayName, RoomName, SessionId};
 use turnstone::message::{
-    Bye, ChatEntry, Empty, ErrorType, FromPeer, IceGrant, IceServer, Leaver, Limits, Newcomer,
-    Participant, Reaction, Recording, Refusal, Role, RoomState, Size, Status, StreamKind, Text,
-    ToPeer, View, Welcome, You,
+    Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FromPeer, History, IceGrant, IceServer,
+    Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered, Participant, Policy,
+    PolicyChange, React, Reacted, Reaction, Recording, Refusal, Role, RoleChange, RoomState, Size,
+    Status, StreamKind, Text, ToPeer, View, Welcome, Whose, You,
 };
 
 const ANN: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
@@ -75,14 +76,84 @@ fn every_client_sample_is_understood() {
                 assert!(recording.on);
                 "recording"
             }
+            FromPeer::ChatEdit(edit) => {
+                assert_eq!((edit.seq, edit.text.as_str()), (1, "Hello, all"));
+                "chat-edit"
+            }
+            FromPeer::ChatDelete(which) => {
+                assert_eq!(which.seq, 1);
+                "chat-delete"
+            }
+            FromPeer::React(react) => {
+                assert_eq!((react.seq, react.emoji.as_str()), (1, "👏"));
+                assert_eq!(react.on, name == "react");
+                "react"
+            }
+            FromPeer::Typing { to } => {
+                assert_eq!(to, None);
+                "typing"
+            }
+            FromPeer::Read(which) => {
+                assert_eq!(which.seq, 2);
+                "read"
+            }
+            FromPeer::History(query) => {
+                assert_eq!(query.limit, 50);
+                assert_eq!(query.before, (name == "history-before").then_some(51));
+                "history"
+            }
+            FromPeer::Admit(who) => {
+                assert_eq!(who.session_id, session(CID));
+                "admit"
+            }
+            FromPeer::Deny(who) => {
+                assert_eq!(who.session_id, session(CID));
+                "deny"
+            }
+            FromPeer::Mute(mute) => {
+                let whose = match name.as_str() {
+                    "mute" => Whose::One(session(BOB)),
+                    _ => Whose::Everyones,
+                };
+                assert_eq!((mute.whose, mute.kind), (whose, Kind::Mic));
+                "mute"
+            }
+            FromPeer::Unmute(mute) => {
+                let whose = Whose::One(session(BOB));
+                assert_eq!((mute.whose, mute.kind), (whose, Kind::Camera));
+                "unmute"
+            }
+            FromPeer::Kick(kick) => {
+                assert_eq!(kick.session_id, session(BOB));
+                assert_eq!(kick.ban, name == "kick-ban");
+                "kick"
+            }
+            FromPeer::Lock(lock) => {
+                assert!(lock.locked);
+                "lock"
+            }
+            FromPeer::Policy(change) => {
+                let expected = PolicyChange {
+                    screen: Some(false),
+                    waiting_room: Some(true),
+                    ..PolicyChange::default()
+                };
+                assert_eq!(change, expected);
+                "policy"
+            }
+            FromPeer::Role(change) => {
+                assert_eq!(change, a_role());
+                "role"
+            }
             FromPeer::Ice => "ice",
             FromPeer::Ping => "ping",
             FromPeer::Pong => "pong",
             FromPeer::Unknown => "unknown",
         };
-        assert_eq!(name.split('-').next().unwrap(), kind);
+        assert_eq!(sample["type"], kind);
+        assert!(name.starts_with(kind), "{name}");
     }
-    assert_eq!(samples.len(), 16);
+    assert_eq!(samples.len(), 34);
 }
 
 #[test]
@@ -106,23 +177,56 @@ fn every_server_sample_is_said_so() {
     };
     let refusal = Refusal::new(ErrorType::Full, "This room is full.");
     let chat = ChatEntry {
-        id: "m1",
+        id: "m1".to_owned(),
         seq: 1,
         session_id: from,
-        username: &ann,
-        text: "Hello, everyone",
+        username: ann.clone(),
+        text: "Hello, everyone".to_owned(),
         time: 1_760_000_000_000,
         to: None,
         reply_to: None,
+        edited: None,
+        deleted: false,
+        reactions: Vec::new(),
     };
     let private = ChatEntry {
-        id: "m2",
+        id: "m2".to_owned(),
         seq: 2,
-        text: "Hello, Bob",
-        to: Some(BOB),
+        text: "Hello, Bob".to_owned(),
+        to: Some(session(BOB)),
         reply_to: Some(1),
         ..chat.clone()
     };
+    let edited = ChatEntry {
+        text: "Hello, all".to_owned(),
+        edited: Some(1_760_000_060_000),
+        reactions: vec![Reacted {
+            emoji: "👏".to_owned(),
+            session_ids: vec![session(BOB), session(CID)],
+        }],
+        ..chat.clone()
+    };
+    let deleted = ChatEntry {
+        id: "m3".to_owned(),
+        seq: 3,
+        text: String::new(),
+        deleted: true,
+        ..chat.clone()
+    };
+    let edit = ChatEdit {
+        seq: 1,
+        text: "Hello, all".to_owned(),
+    };
+    let react = React {
+        seq: 1,
+        emoji: "👏".to_owned(),
+        on: true,
+    };
+    let react_off = React {
+        on: false,
+        ..react.clone()
+    };
+    let cid: DisplayName = "Cid".parse().unwrap();
     let said = [
         ("joined", ToPeer::Joined { data: from }),
         (
@@ -174,7 +278,7 @@ fn every_server_sample_is_said_so() {
             ToPeer::Chat {
                 from,
                 to,
-                data: chat,
+                data: &chat,
             },
         ),
         (
@@ -182,7 +286,7 @@ fn every_server_sample_is_said_so() {
             ToPeer::Chat {
                 from,
                 to: BOB,
-                data: private,
+                data: &private,
             },
         ),
         (
@@ -199,6 +303,130 @@ fn every_server_sample_is_said_so() {
                 from,
                 to,
                 data: Recording { on: true },
+            },
+        ),
+        (
+            "chat-edit",
+            ToPeer::ChatEdit {
+                from,
+                to,
+                data: Edited {
+                    edit: &edit,
+                    edited: 1_760_000_060_000,
+                },
+            },
+        ),
+        (
+            "chat-delete",
+            ToPeer::ChatDelete {
+                from,
+                to,
+                data: Numbered { seq: 1 },
+            },
+        ),
+        (
+            "react",
+            ToPeer::React {
+                from,
+                to,
+                data: &react,
+            },
+        ),
+        (
+            "react-off",
+            ToPeer::React {
+                from,
+                to,
+                data: &react_off,
+            },
+        ),
+        (
+            "typing",
+            ToPeer::Typing {
+                from,
+                to,
+                data: Empty {},
+            },
+        ),
+        (
+            "read",
+            ToPeer::Read {
+                from,
+                to,
+                data: Numbered { seq: 2 },
+            },
+        ),
+        (
+            "history",
+            ToPeer::History {
+                data: History {
+                    messages: vec![&edited, &private, &deleted],
+                    more: true,
+                },
+            },
+        ),
+        ("waiting", ToPeer::Waiting { data: Empty {} }),
+        (
+            "knock",
+            ToPeer::Knock {
+                data: Knock {
+                    session_id: session(CID),
+                    username: &cid,
+                },
+            },
+        ),
+        (
+            "mute",
+            ToPeer::Mute {
+                from,
+                to: session(BOB),
+                data: Muted {
+                    by: from,
+                    kind: Kind::Mic,
+                },
+            },
+        ),
+        (
+            "unmute",
+            ToPeer::Unmute {
+                from,
+                to: session(BOB),
+                data: Muted {
+                    by: from,
+                    kind: Kind::Camera,
+                },
+            },
+        ),
+        (
+            "lock",
+            ToPeer::Lock {
+                from,
+                to,
+                data: Lock { locked: true },
+            },
+        ),
+        (
+            "policy",
+            ToPeer::Policy {
+                from,
+                to,
+                data: a_policy(),
+            },
+        ),
+        (
+            "role",
+            ToPeer::Role {
+                from: Some(from),
+                to,
+                data: a_role(),
+            },
+        ),
+        (
+            "role-passed",
+            ToPeer::Role {
+                from: None,
+                to,
+                data: a_role(),
             },
         ),
         ("ice", ToPeer::Ice { data: &grant }),
@@ -231,6 +459,7 @@ fn every_server_sample_is_said_so() {
         locked: false,
         capacity: 10,
         kept: false,
+        policy: a_policy(),
     };
     let you = You {
         session_id: from,
@@ -306,6 +535,21 @@ fn a_status() -> Status {
     }
 }
 
+fn a_policy() -> Policy {
+    Policy {
+        screen: false,
+        waiting_room: true,
+        ..Policy::default()
+    }
+}
+
+fn a_role() -> RoleChange {
+    RoleChange {
+        session_id: session(BOB),
+        role: Role::Host,
+    }
+}
+
 fn a_view() -> View {
     View {
         camera: Some(Size { w: 320, h: 180 }),
@@ -321,6 +565,7 @@ fn participants() -> [Participant; 2] {
             role: Role::Host,
             joined: 1_760_000_000_000,
             status: Some(a_status()),
+            read: 2,
         },
         Participant {
             session_id: session(CID),
@@ -328,6 +573,7 @@ fn participants() -> [Participant; 2] {
             role: Role::Guest,
             joined: 1_760_000_001_000,
             status: None,
+            read: 0,
         },
     ]
 }

@@ -3,6 +3,9 @@
 //! The envelope is `{type, from, to, data}`. `from` is whatever the server knows, never what the
 //! peer wrote. `docs/protocol.md` describes every type, `tests/samples` holds one of each.
 
+mod act;
+mod talk;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,19 +14,20 @@ use bytes::Bytes;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use unicode_normalization::UnicodeNormalization;
 
-use crate::id::{DisplayName, RoomName, SessionId, is_unprintable};
+use crate::id::{DisplayName, RoomName, SessionId};
+
+pub use act::{
+    Kick, Kind, Knock, Lock, Mute, Muted, Person, Policy, PolicyChange, Role, RoleChange, Whose,
+};
+pub use talk::{
+    CHAT_BYTES_MAX, Chat, ChatEdit, ChatEntry, Edited, HISTORY_PAGE_MAX, History, HistoryQuery,
+    Numbered, React, Reacted, Reaction,
+};
 
 /// The largest message that is read, in bytes. Session descriptions of a ten-person call stay
 /// below 20 KiB; files do not travel this way.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// The largest chat text, in bytes of UTF-8 after normalisation.
-pub const CHAT_BYTES_MAX: usize = 4 * 1024;
-/// The longest id a client may give its own chat message, in bytes.
-const CHAT_ID_BYTES_MAX: usize = 64;
-/// The longest reaction, in bytes: an emoji of several joined people has about 35.
-const EMOJI_BYTES_MAX: usize = 64;
 /// How many streams one person may describe in `status`: a camera and several screens.
 const STREAMS_MAX: usize = 16;
 /// The longest stream id, in bytes; browsers use UUIDs (36).
@@ -53,8 +57,39 @@ pub enum FromPeer {
     },
     /// A line of text for all, or for one.
     Chat(Chat),
+    /// Changes the text of an own message.
+    ChatEdit(ChatEdit),
+    /// Takes a message back.
+    ChatDelete(Numbered),
+    /// Puts a sign under a message.
+    React(React),
+    /// Tells that this person is writing.
+    Typing {
+        /// To one person, absent for everyone.
+        to: Option<String>,
+    },
+    /// Tells how far this person has read.
+    Read(Numbered),
+    /// Asks for older messages; answered by `history`.
+    History(HistoryQuery),
     /// A short sign that passes.
     Reaction(Reaction),
+    /// Lets someone waiting in.
+    Admit(Person),
+    /// Turns someone waiting away.
+    Deny(Person),
+    /// Turns off what someone sends.
+    Mute(Mute),
+    /// Asks someone to turn it on again.
+    Unmute(Mute),
+    /// Removes someone.
+    Kick(Kick),
+    /// Locks the room, or unlocks it.
+    Lock(Lock),
+    /// Changes what people may do.
+    Policy(PolicyChange),
+    /// Gives someone a role.
+    Role(RoleChange),
     /// Tells the others that this person records.
     Recording(Recording),
     /// Asks for fresh TURN credentials.
@@ -93,6 +128,20 @@ impl FromPeer {
                 let to = envelope.to()?;
                 Self::Chat(envelope.read::<Chat>("data")?.checked(to)?)
             }
+            "chat-edit" => Self::ChatEdit(envelope.read::<ChatEdit>("data")?.checked()?),
+            "chat-delete" => Self::ChatDelete(envelope.read("data")?),
+            "react" => Self::React(envelope.read::<React>("data")?.checked()?),
+            "typing" => Self::Typing { to: envelope.to()? },
+            "read" => Self::Read(envelope.read("data")?),
+            "history" => Self::History(envelope.read::<HistoryQuery>("data")?.checked()?),
+            "admit" => Self::Admit(envelope.read("data")?),
+            "deny" => Self::Deny(envelope.read("data")?),
+            "mute" => Self::Mute(envelope.read("data")?),
+            "unmute" => Self::Unmute(envelope.read("data")?),
+            "kick" => Self::Kick(envelope.read("data")?),
+            "lock" => Self::Lock(envelope.read("data")?),
+            "policy" => Self::Policy(envelope.read("data")?),
+            "role" => Self::Role(envelope.read("data")?),
             "reaction" => Self::Reaction(envelope.read::<Reaction>("data")?.checked()?),
             "recording" => Self::Recording(envelope.read("data")?),
             "ice" => Self::Ice,
@@ -206,6 +255,23 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Says that something is not sent; true if it was.
+    pub fn turn_off(&mut self, kind: Kind) -> bool {
+        let on = match kind {
+            Kind::Mic => &mut self.mic,
+            Kind::Camera => &mut self.camera,
+            Kind::Screen => {
+                let before = self.streams.len();
+                self.streams.retain(|_, shown| *shown != StreamKind::Screen);
+                self.screen |= self.streams.len() < before;
+                &mut self.screen
+            }
+        };
+        std::mem::take(on)
+    }
+}
+
 /// What a media stream shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -234,81 +300,6 @@ pub struct Size {
     pub w: u16,
     /// The height.
     pub h: u16,
-}
-
-/// A line of text as a client sends it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct Chat {
-    /// The client's own name for the message; comes back with it.
-    pub id: String,
-    /// The text, NFC, without control characters but line feed and tab.
-    pub text: String,
-    /// The session it is for; absent for everyone.
-    #[serde(default)]
-    pub to: Option<String>,
-    /// The `seq` of the message it answers.
-    #[serde(default, rename = "replyTo")]
-    pub reply_to: Option<u64>,
-}
-
-impl Chat {
-    fn checked(self, envelope_to: Option<String>) -> Result<Self, Refusal> {
-        if self.id.is_empty() || self.id.len() > CHAT_ID_BYTES_MAX {
-            return Err(Refusal::invalid(
-                "A chat message needs an id of 1 to 64 bytes.",
-            ));
-        }
-        let normal: String = self.text.nfc().filter(|&c| is_chat_character(c)).collect();
-        let text = normal.trim();
-        if text.is_empty() {
-            return Err(Refusal::invalid("A chat message needs a text."));
-        }
-        if text.len() > CHAT_BYTES_MAX {
-            return Err(Refusal::new(
-                ErrorType::TooBig,
-                "A chat message has at most 4 KiB.",
-            ));
-        }
-        let to = self.to.filter(|to| !to.is_empty()).or(envelope_to);
-        Ok(Self {
-            text: text.to_owned(),
-            to,
-            ..self
-        })
-    }
-}
-
-impl fmt::Debug for Chat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chat")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Line breaks and tabs are text; what turns the reading direction or controls a terminal is not.
-/// The plain marks (U+200E, U+200F, U+061C) stay, since Arabic and Hebrew keyboards type them.
-fn is_chat_character(c: char) -> bool {
-    matches!(c, '\n' | '\t' | '\u{061C}' | '\u{200E}' | '\u{200F}') || !is_unprintable(c)
-}
-
-/// A short sign that passes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reaction {
-    /// The sign, at most 64 bytes.
-    pub emoji: String,
-}
-
-impl Reaction {
-    fn checked(self) -> Result<Self, Refusal> {
-        if self.emoji.is_empty()
-            || self.emoji.len() > EMOJI_BYTES_MAX
-            || self.emoji.chars().any(is_unprintable)
-        {
-            return Err(Refusal::invalid("A reaction is one short sign."));
-        }
-        Ok(self)
-    }
 }
 
 /// Whether someone records the call.
@@ -371,7 +362,115 @@ pub enum ToPeer<'a> {
         /// The session it is for; empty for everyone.
         to: &'a str,
         /// The message with its number and time.
-        data: ChatEntry<'a>,
+        data: &'a ChatEntry,
+    },
+    /// A message has another text.
+    #[serde(rename = "chat-edit")]
+    ChatEdit {
+        /// The author.
+        from: SessionId,
+        /// The session the message is for; empty for everyone.
+        to: &'a str,
+        /// Which, the text, and when.
+        data: Edited<'a>,
+    },
+    /// A message was taken back.
+    #[serde(rename = "chat-delete")]
+    ChatDelete {
+        /// By whom.
+        from: SessionId,
+        /// The session the message is for; empty for everyone.
+        to: &'a str,
+        /// Which.
+        data: Numbered,
+    },
+    /// Someone has put a sign under a message, or taken it away.
+    React {
+        /// Who.
+        from: SessionId,
+        /// The session the message is for; empty for everyone.
+        to: &'a str,
+        /// Which message and which sign.
+        data: &'a React,
+    },
+    /// Someone is writing.
+    Typing {
+        /// Who.
+        from: SessionId,
+        /// You, when it is meant for you alone; else empty.
+        to: &'a str,
+        /// Empty.
+        data: Empty,
+    },
+    /// Someone has read so far.
+    Read {
+        /// Who.
+        from: SessionId,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// The newest message read.
+        data: Numbered,
+    },
+    /// Older messages.
+    History {
+        /// The messages.
+        data: History<'a>,
+    },
+    /// You wait until a host lets you in.
+    Waiting {
+        /// Empty.
+        data: Empty,
+    },
+    /// Someone waits to be let in; to hosts.
+    Knock {
+        /// Who.
+        data: Knock<'a>,
+    },
+    /// A host has turned off what you send.
+    Mute {
+        /// The host.
+        from: SessionId,
+        /// You.
+        to: SessionId,
+        /// By whom, and what.
+        data: Muted,
+    },
+    /// A host asks you to turn it on again.
+    Unmute {
+        /// The host.
+        from: SessionId,
+        /// You.
+        to: SessionId,
+        /// Who asks, and for what.
+        data: Muted,
+    },
+    /// The room was locked, or unlocked.
+    Lock {
+        /// The host.
+        from: SessionId,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// Locked or not.
+        data: Lock,
+    },
+    /// People may do other things from now on.
+    Policy {
+        /// The host.
+        from: SessionId,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// All of it.
+        data: Policy,
+    },
+    /// Someone has another role.
+    Role {
+        /// The host who gave it; absent when it passed by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<SessionId>,
+        /// Always empty: everyone.
+        to: &'a str,
+        /// Who, and which.
+        data: RoleChange,
     },
     /// A short sign.
     Reaction {
@@ -470,6 +569,8 @@ pub struct RoomState {
     pub capacity: usize,
     /// It outlives its last person.
     pub kept: bool,
+    /// What people may do.
+    pub policy: Policy,
 }
 
 /// Who the newcomer is here.
@@ -498,16 +599,15 @@ pub struct Participant {
     pub joined: u64,
     /// What the person sends; `null` for people who did not come by `/ws`.
     pub status: Option<Status>,
+    /// The newest chat message the person has said to have read; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub read: u64,
 }
 
-/// What a person may do in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// May act on the room and on others.
-    Host,
-    /// May talk.
-    Guest,
+// Serde hands over a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What the server accepts from one socket.
@@ -574,30 +674,6 @@ pub struct Leaver<'a> {
     pub session: SessionId,
 }
 
-/// A chat message as everyone sees it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ChatEntry<'a> {
-    /// The author's own name for it.
-    pub id: &'a str,
-    /// Its number in the room, from 1.
-    pub seq: u64,
-    /// The author.
-    pub session_id: SessionId,
-    /// The author's name.
-    pub username: &'a DisplayName,
-    /// The text.
-    pub text: &'a str,
-    /// When the server took it, in milliseconds since 1970.
-    pub time: u64,
-    /// The session it is for, if it is private.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<&'a str>,
-    /// The number of the message it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<u64>,
-}
-
 /// `{}`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Empty {}
@@ -624,6 +700,16 @@ pub enum ErrorType {
     TooBig,
     /// This needs a seat first.
     Unauthorized,
+    /// Nobody else gets in.
+    Locked,
+    /// A host has turned the person away for good.
+    Banned,
+    /// A host, or what the room allows, stands against it.
+    Denied,
+    /// A host has removed the person.
+    Kicked,
+    /// There is no such person or message.
+    NotFound,
     /// The seat to resume is gone.
     Resume,
 }
@@ -859,6 +945,37 @@ mod tests {
     }
 
     #[test]
+    fn another_text_is_cleaned_and_bounded_like_the_first() {
+        let edit = |text: &str| {
+            let json = serde_json::json!({"type": "chat-edit", "data": {"seq": 1, "text": text}});
+            match FromPeer::parse(&json.to_string())? {
+                FromPeer::ChatEdit(edit) => Ok::<_, Refusal>(edit.text),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(edit(" e\u{301}\u{202e} ").unwrap(), "é");
+        let long = edit(&"x".repeat(CHAT_BYTES_MAX + 1)).unwrap_err();
+        assert_eq!(long.error_type, ErrorType::TooBig);
+    }
+
+    #[test]
+    fn a_screen_turned_off_takes_its_streams_along() {
+        let mut status = Status {
+            camera: true,
+            streams: BTreeMap::from([
+                ("a".to_owned(), StreamKind::Camera),
+                ("b".to_owned(), StreamKind::Screen),
+            ]),
+            ..Status::default()
+        };
+        assert!(status.turn_off(Kind::Screen), "a stream is a screen too");
+        assert!(!status.turn_off(Kind::Screen));
+        assert_eq!(status.streams.len(), 1);
+        assert!(status.turn_off(Kind::Camera));
+        assert!(!status.camera);
+    }
+
+    #[test]
     fn an_envelope_may_say_who_a_chat_is_for() {
         let text = r#"{"type":"chat","to":"bob","data":{"id":"1","text":"x"}}"#;
         let FromPeer::Chat(chat) = FromPeer::parse(text).unwrap() else {
@@ -878,6 +995,24 @@ mod tests {
             r#"{"type":"view","to":"x","data":{"camera":{"w":-1,"h":0}}}"#,
             r#"{"type":"status","data":{"streams":{"a":"telescope"}}}"#,
             r#"{"type":"status"}"#,
+            r#"{"type":"lock","data":{"locked":"yes"}}"#,
+            r#"{"type":"lock","data":{}}"#,
+            r#"{"type":"policy","data":{"chat":1}}"#,
+            r#"{"type":"policy"}"#,
+            r#"{"type":"role","data":{"sessionId":"*","role":"host"}}"#,
+            r#"{"type":"role","data":{"sessionId":"1b4e28ba-2fa1-41d2-883f-0016d3cca427","role":"king"}}"#,
+            r#"{"type":"mute","data":{"sessionId":"","kind":"mic"}}"#,
+            r#"{"type":"mute","data":{"sessionId":"*","kind":"nose"}}"#,
+            r#"{"type":"kick","data":{"sessionId":"*"}}"#,
+            r#"{"type":"admit","data":{}}"#,
+            r#"{"type":"chat-edit","data":{"seq":1,"text":" "}}"#,
+            r#"{"type":"chat-edit","data":{"seq":-1,"text":"x"}}"#,
+            r#"{"type":"chat-delete","data":{}}"#,
+            r#"{"type":"react","data":{"seq":1,"emoji":""}}"#,
+            r#"{"type":"read","data":{"seq":1.5}}"#,
+            r#"{"type":"history","data":{}}"#,
+            r#"{"type":"history","data":{"limit":0}}"#,
+            r#"{"type":"typing","to":7}"#,
             r#"{"type":"offer","to":""}"#,
         ] {
             assert_eq!(refusal(text), ErrorType::Invalid, "{text}");

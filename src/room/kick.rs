@@ -1,0 +1,105 @@
+//! A host removes someone, for now or for good.
+
+use std::collections::VecDeque;
+
+use super::{Effect, NOT_HERE, Presence, Rooms};
+use crate::id::{PeerId, SessionId, Source};
+use crate::message::{ErrorType, Kick, Refusal};
+
+/// How many removed people a room remembers: more than a host ever removes by hand, about 64 KiB.
+const REMOVED_MAX: usize = 1000;
+
+/// Said to whoever was removed for now.
+pub(super) const KICKED: Refusal =
+    Refusal::new(ErrorType::Kicked, "The host has removed you from the room.");
+/// Said to whoever was removed for good.
+pub(super) const BANNED: Refusal = Refusal::new(
+    ErrorType::Banned,
+    "The host has removed you from the room for good.",
+);
+const ONESELF: Refusal = Refusal::invalid("To leave, log out.");
+
+/// People whom hosts have removed, until the room ends.
+#[derive(Default)]
+pub(super) struct Removals(VecDeque<Removal>);
+
+struct Removal {
+    session: SessionId,
+    /// Where a banned person came from.
+    banned: Option<Source>,
+}
+
+impl Removals {
+    /// Why someone may not sit down again by this session or from there.
+    pub(super) fn refusal_of_newcomer(
+        &self,
+        session: SessionId,
+        source: Source,
+    ) -> Option<Refusal> {
+        self.0
+            .iter()
+            .any(|removal| {
+                removal
+                    .banned
+                    .is_some_and(|banned| banned == source || removal.session == session)
+            })
+            .then_some(BANNED)
+    }
+
+    /// Why a seat that is gone cannot be taken up again, if its person was removed.
+    pub(super) fn refusal_of_return(&self, session: SessionId) -> Option<Refusal> {
+        self.0
+            .iter()
+            .rfind(|removal| removal.session == session)
+            .map(|removal| match removal.banned {
+                Some(_) => BANNED,
+                None => KICKED,
+            })
+    }
+
+    fn add(&mut self, removal: Removal) {
+        if self.0.len() == REMOVED_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(removal);
+    }
+}
+
+impl Rooms {
+    pub(super) fn kick(&mut self, peer: PeerId, by: SessionId, kick: Kick) {
+        if !self.acts_as_host(peer, by) {
+            return;
+        }
+        let session = kick.session_id;
+        if session == by {
+            return self.refuse(peer, ONESELF);
+        }
+        let Some(room) = self.room_of(by) else {
+            return;
+        };
+        let seated = room.seat(session).map(|seat| match seat.presence {
+            Presence::Here(socket) => (seat.source, Some(socket)),
+            Presence::Away { .. } => (seat.source, None),
+        });
+        let Some((source, socket)) = seated.or_else(|| room.waiting_as(session)) else {
+            return self.refuse(peer, NOT_HERE);
+        };
+        room.removals.add(Removal {
+            session,
+            banned: kick.ban.then_some(source),
+        });
+        if let Some(socket) = socket {
+            self.stop_waiting(socket);
+            self.throw_out(socket, if kick.ban { BANNED } else { KICKED });
+        }
+        self.end_seat(session);
+    }
+
+    /// Closes a socket with a reason. From here on it speaks for nobody.
+    pub(super) fn throw_out(&mut self, socket: PeerId, why: Refusal) {
+        self.refuse(socket, why);
+        self.release_reservation(socket);
+        self.peers.remove(&socket);
+        self.effects.push_back(Effect::Remove(socket));
+    }
+}

@@ -1,0 +1,56 @@
+//! Someone gets another role: from a host, or because the last host has left.
+
+use super::{NOT_HERE, Rooms};
+use crate::id::{PeerId, SessionId};
+use crate::message::{ErrorType, Refusal, Role, RoleChange, ToPeer};
+
+const LAST_HOST: Refusal = Refusal::new(
+    ErrorType::Denied,
+    "A room needs a host; make someone else host first.",
+);
+
+impl Rooms {
+    pub(super) fn set_role(&mut self, peer: PeerId, by: SessionId, change: RoleChange) {
+        if !self.acts_as_host(peer, by) {
+            return;
+        }
+        let Some(room) = self.room_of(by) else {
+            return;
+        };
+        let is_here = room.seat(change.session_id).is_some();
+        let others_host = room
+            .seats
+            .iter()
+            .any(|seat| seat.role == Role::Host && seat.session != change.session_id);
+        if !is_here {
+            self.refuse(peer, NOT_HERE);
+        } else if change.role != Role::Host && !others_host {
+            self.refuse(peer, LAST_HOST);
+        } else {
+            self.give_role(Some(by), change);
+        }
+    }
+
+    /// `by` is nobody when the role passes by itself.
+    pub(super) fn give_role(&mut self, by: Option<SessionId>, change: RoleChange) {
+        let session = change.session_id;
+        let Some(seat) = self
+            .room_of(session)
+            .and_then(|room| room.seat_mut(session))
+        else {
+            return;
+        };
+        seat.role = change.role;
+        let text = ToPeer::Role {
+            from: by,
+            to: "",
+            data: change,
+        }
+        .text();
+        self.tell_room(session, &text);
+        self.stop_what_is_not_allowed(session);
+        if change.role == Role::Host {
+            self.tell_of_waiting(session);
+        }
+    }
+}
