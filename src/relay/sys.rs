@@ -400,6 +400,71 @@ pub(super) fn send_one(
     }
 }
 
+/// What the network said about a datagram that was sent.
+pub(super) struct NetworkError {
+    /// Where the datagram was going.
+    pub(super) peer: SocketAddr,
+    /// ICMP type and code.
+    pub(super) kind: u8,
+    pub(super) code: u8,
+    /// The MTU where a datagram was too long, else 0.
+    pub(super) mtu: u32,
+}
+
+/// Takes one error off a socket's error queue: `Err` when it is empty, `Ok(None)` when it was not the network's.
+pub(super) fn receive_error(socket: BorrowedFd<'_>) -> io::Result<Option<NetworkError>> {
+    let mut control: Control = [0; CONTROL_WORDS];
+    // SAFETY: all zeros is a valid value of both structures.
+    let (mut name, mut message): (libc::sockaddr_storage, libc::msghdr) = unsafe { mem::zeroed() };
+    message.msg_name = ptr::from_mut(&mut name).cast();
+    message.msg_namelen = mem::size_of_val(&name) as libc::socklen_t;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = mem::size_of_val(&control);
+    // SAFETY: the message points to locals of the lengths told; the payload is not asked for.
+    let received = unsafe {
+        libc::recvmsg(
+            socket.as_raw_fd(),
+            &mut message,
+            libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+        )
+    };
+    if received < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let Some(peer) = read_name(&name) else {
+        return Ok(None);
+    };
+    // SAFETY: the kernel filled the control messages, the CMSG macros walk within them, and the structure is read only
+    // where that many bytes belong to it.
+    unsafe {
+        let mut at = libc::CMSG_FIRSTHDR(&message);
+        while let Some(control) = at.as_ref() {
+            let room = control.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
+            let is_error = matches!(
+                (control.cmsg_level, control.cmsg_type),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            );
+            if is_error && room >= size_of::<libc::sock_extended_err>() {
+                let error =
+                    ptr::read_unaligned(libc::CMSG_DATA(at).cast::<libc::sock_extended_err>());
+                let of_network = matches!(
+                    error.ee_origin,
+                    libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6
+                );
+                let too_long = error.ee_errno == libc::EMSGSIZE as u32;
+                return Ok(of_network.then_some(NetworkError {
+                    peer,
+                    kind: error.ee_type,
+                    code: error.ee_code,
+                    mtu: if too_long { error.ee_info } else { 0 },
+                }));
+            }
+            at = libc::CMSG_NXTHDR(&message, at);
+        }
+    }
+    Ok(None)
+}
+
 /// Sets a whole-number socket option that no safe wrapper knows.
 pub(super) fn set_option(
     socket: BorrowedFd<'_>,

@@ -162,7 +162,13 @@ impl Worker {
                     Source::Listener(index) => {
                         self.on_listener(index, &mut inbox, &mut outbox, now)
                     }
-                    Source::Relay(relay) => self.on_relay(relay, &mut inbox, &mut outbox, now),
+                    Source::Relay(relay) => {
+                        let flags = event.flags;
+                        if flags.contains(epoll::EventFlags::ERR) {
+                            self.on_errors(relay, now);
+                        }
+                        self.on_relay(relay, &mut inbox, &mut outbox, now);
+                    }
                 }
             }
             if self.core.next_deadline().is_some_and(|due| due <= now.at) {
@@ -242,6 +248,28 @@ impl Worker {
             }
         }
         self.flush(inbox, outbox);
+    }
+
+    /// Tells the client what the network said about datagrams it sent.
+    fn on_errors(&mut self, relay: RelayId, now: Now) {
+        for _ in 0..sys::BATCH {
+            let Some(socket) = self.relay(relay) else {
+                return;
+            };
+            let Ok(error) = sys::receive_error(socket.as_fd()) else {
+                break;
+            };
+            if let Some(sys::NetworkError {
+                peer,
+                kind,
+                code,
+                mtu,
+            }) = error
+            {
+                self.core.on_icmp(relay, peer, kind, code, mtu, now);
+            }
+        }
+        self.carry_out(now);
     }
 
     /// Passes on a packet that lies in the inbox, `start` bytes into the datagram at `index`. Datagrams are gathered
@@ -424,6 +452,15 @@ impl Worker {
         let _ = rustix::io::read(&post.bell, &mut [0; 8]);
         if post.stopping.load(Ordering::Acquire) {
             return true;
+        }
+        let own = std::mem::take(
+            &mut *post
+                .own
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        if let Some(own) = own {
+            self.core.on_own_addresses(own);
         }
         let revoked = std::mem::take(
             &mut *post
