@@ -10,7 +10,7 @@ mod worker;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -75,6 +75,8 @@ struct Post {
     letters: SyncSender<Letter>,
     /// Never lost, so not in the queue; no more of them than there are sessions.
     revoked: Mutex<Vec<SessionId>>,
+    /// This machine's addresses, when they have changed.
+    own: Mutex<Option<Vec<IpAddr>>>,
     stopping: AtomicBool,
     bell: OwnedFd,
 }
@@ -106,6 +108,7 @@ impl Post {
             Self {
                 letters,
                 revoked,
+                own: Mutex::default(),
                 stopping: AtomicBool::new(false),
                 bell,
             },
@@ -267,6 +270,14 @@ impl RelayHandle {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(*session);
+            post.ring();
+        }
+    }
+
+    /// Takes this machine's addresses anew; they are never peers.
+    pub fn set_own_addresses(&self, own: &[IpAddr]) {
+        for post in self.posts.iter() {
+            *post.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(own.to_vec());
             post.ring();
         }
     }

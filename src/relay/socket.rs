@@ -47,6 +47,7 @@ impl Listener {
                 }
             }
         }
+        join_datagrams(&socket);
         let local = socket.local_addr()?;
         Ok(Self { socket, local })
     }
@@ -67,6 +68,12 @@ pub(super) fn open_relay(family: Family, external: ExternalIp, port: u16) -> io:
     socket.bind(&SocketAddr::new(ip, port).into())?;
     let socket = UdpSocket::from(socket);
     dont_fragment(&socket, family, false)?;
+    // What the network says about datagrams that do not arrive is told to the client (RFC 8656 §11.5).
+    match family {
+        Family::V4 => set_option(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1)?,
+        Family::V6 => set_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?,
+    }
+    join_datagrams(&socket);
     Ok(socket)
 }
 
@@ -93,6 +100,11 @@ pub(super) fn dont_fragment(socket: &UdpSocket, family: Family, dont: bool) -> i
             i32::from(dont),
         ),
     }
+}
+
+/// Lets the kernel hand over datagrams of one sender and length in one piece (GRO), where it can.
+fn join_datagrams(socket: &UdpSocket) {
+    let _ = set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
 }
 
 fn open(family: Family) -> io::Result<Socket> {

@@ -16,8 +16,8 @@ use std::ptr;
 
 use crate::stun::Head;
 
-/// How many datagrams are taken at once.
-pub(super) const BATCH: usize = 32;
+/// How many datagrams are held until all are sent on.
+pub(super) const BATCH: usize = 64;
 /// Room for the longest datagram, or as many short ones as the kernel joins (GRO).
 const BUFFER: usize = 65_536;
 /// Room for an address to send from (IPv6: 40 bytes) and a segment size (24 bytes), or what comes with a datagram.
@@ -31,14 +31,17 @@ const ZEROS: [u8; 4] = [0; 4];
 
 type Control = [u64; CONTROL_WORDS];
 
-/// Datagrams that have just been received.
+/// Datagrams that have just been received, from one socket after another, until it is cleared.
 pub(super) struct Inbox {
     bytes: Box<[u8]>,
     names: Box<[libc::sockaddr_storage]>,
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
-    received: usize,
+    /// How many datagrams are held.
+    used: usize,
+    /// How many headers were given to the kernel since they were last made ready.
+    spent: usize,
 }
 
 /// One datagram in the inbox, or several of the same sender and length joined by the kernel.
@@ -60,25 +63,22 @@ impl Inbox {
             iov_base: ptr::null_mut(),
             iov_len: 0,
         };
-        Self {
+        let mut inbox = Self {
             bytes: vec![0; BATCH * BUFFER].into(),
             names: vec![name; BATCH].into(),
             controls: vec![[0; CONTROL_WORDS]; BATCH].into(),
             vectors: vec![vector; BATCH].into(),
             headers: vec![header; BATCH].into(),
-            received: 0,
-        }
-    }
-
-    /// Takes what has arrived, at most a batch; never waits.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        self.received = 0;
-        let slots = self
+            used: 0,
+            spent: 0,
+        };
+        let slots = inbox
             .bytes
             .chunks_exact_mut(BUFFER)
-            .zip(&mut self.names)
-            .zip(&mut self.controls);
-        let slots = slots.zip(&mut self.vectors).zip(&mut self.headers);
+            .zip(&mut inbox.names)
+            .zip(&mut inbox.controls);
+        let slots = slots.zip(&mut inbox.vectors).zip(&mut inbox.headers);
+        // The boxes never move what they hold, so this is done once.
         for ((((bytes, name), control), vector), header) in slots {
             vector.iov_base = bytes.as_mut_ptr().cast();
             vector.iov_len = bytes.len();
@@ -89,26 +89,64 @@ impl Inbox {
             header.msg_iovlen = 1;
             header.msg_control = control.as_mut_ptr().cast();
             header.msg_controllen = mem::size_of_val(control);
-            header.msg_flags = 0;
         }
-        // SAFETY: every pointer in the headers was set just above, into boxes that live as long as `self`, with the
-        // true length of what it points to.
+        inbox
+    }
+
+    /// How many more datagrams fit.
+    pub(super) fn room(&self) -> usize {
+        BATCH - self.used
+    }
+
+    /// Forgets all datagrams.
+    pub(super) fn clear(&mut self) {
+        for header in self.headers.iter_mut().take(self.spent) {
+            // The kernel wrote here how much it used.
+            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_hdr.msg_controllen = size_of::<Control>();
+            header.msg_hdr.msg_flags = 0;
+        }
+        self.used = 0;
+        self.spent = 0;
+    }
+
+    /// Takes what has arrived, at most `max` datagrams; never waits. Where they are now.
+    pub(super) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        max: usize,
+    ) -> io::Result<Range<usize>> {
+        let start = self.used;
+        let max = max.min(self.room());
+        let Some(headers) = self
+            .headers
+            .get_mut(start..start + max)
+            .filter(|headers| !headers.is_empty())
+        else {
+            return Ok(start..start);
+        };
+        // SAFETY: every pointer in the headers was set in `new`, into boxes that live as long as `self`, with the
+        // true length of what it points to; `clear` restored the lengths before a header is given away again.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
-                self.headers.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                headers.as_mut_ptr(),
+                headers.len() as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
         };
-        self.received = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        Ok(self.received)
+        // A failed call may have touched the first of them.
+        self.spent = self
+            .spent
+            .max((start + usize::try_from(count).unwrap_or(0) + 1).min(BATCH));
+        self.used += usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        Ok(start..self.used)
     }
 
     /// What is known of one of the datagrams.
     pub(super) fn received(&self, index: usize) -> Option<Received> {
-        let header = self.headers.get(..self.received)?.get(index)?;
+        let header = self.headers.get(..self.used)?.get(index)?;
         let from = read_name(self.names.get(index)?)?;
         let len = (header.msg_len as usize).min(BUFFER);
         let mut read = Received {
@@ -398,6 +436,71 @@ pub(super) fn send_one(
     } else {
         Ok(())
     }
+}
+
+/// What the network said about a datagram that was sent.
+pub(super) struct NetworkError {
+    /// Where the datagram was going.
+    pub(super) peer: SocketAddr,
+    /// ICMP type and code.
+    pub(super) kind: u8,
+    pub(super) code: u8,
+    /// The MTU where a datagram was too long, else 0.
+    pub(super) mtu: u32,
+}
+
+/// Takes one error off a socket's error queue: `Err` when it is empty, `Ok(None)` when it was not the network's.
+pub(super) fn receive_error(socket: BorrowedFd<'_>) -> io::Result<Option<NetworkError>> {
+    let mut control: Control = [0; CONTROL_WORDS];
+    // SAFETY: all zeros is a valid value of both structures.
+    let (mut name, mut message): (libc::sockaddr_storage, libc::msghdr) = unsafe { mem::zeroed() };
+    message.msg_name = ptr::from_mut(&mut name).cast();
+    message.msg_namelen = mem::size_of_val(&name) as libc::socklen_t;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = mem::size_of_val(&control);
+    // SAFETY: the message points to locals of the lengths told; the payload is not asked for.
+    let received = unsafe {
+        libc::recvmsg(
+            socket.as_raw_fd(),
+            &mut message,
+            libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+        )
+    };
+    if received < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let Some(peer) = read_name(&name) else {
+        return Ok(None);
+    };
+    // SAFETY: the kernel filled the control messages, the CMSG macros walk within them, and the structure is read only
+    // where that many bytes belong to it.
+    unsafe {
+        let mut at = libc::CMSG_FIRSTHDR(&message);
+        while let Some(control) = at.as_ref() {
+            let room = control.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
+            let is_error = matches!(
+                (control.cmsg_level, control.cmsg_type),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            );
+            if is_error && room >= size_of::<libc::sock_extended_err>() {
+                let error =
+                    ptr::read_unaligned(libc::CMSG_DATA(at).cast::<libc::sock_extended_err>());
+                let of_network = matches!(
+                    error.ee_origin,
+                    libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6
+                );
+                let too_long = error.ee_errno == libc::EMSGSIZE as u32;
+                return Ok(of_network.then_some(NetworkError {
+                    peer,
+                    kind: error.ee_type,
+                    code: error.ee_code,
+                    mtu: if too_long { error.ee_info } else { 0 },
+                }));
+            }
+            at = libc::CMSG_NXTHDR(&message, at);
+        }
+    }
+    Ok(None)
 }
 
 /// Sets a whole-number socket option that no safe wrapper knows.

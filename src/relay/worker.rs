@@ -29,6 +29,11 @@ const STREAMS_MAX: usize = 20_000;
 /// How many letters are taken before sockets have their turn.
 const LETTERS_AT_ONCE: usize = 256;
 
+/// How many datagrams are taken from a listener at once.
+const LISTENER_BATCH: usize = 32;
+/// How many datagrams are taken from a relayed port at once; others have their turn in between.
+const RELAY_BATCH: usize = 16;
+
 /// What zero bytes pad a frame with.
 const ZEROS: [u8; 4] = [0; 4];
 
@@ -49,7 +54,29 @@ pub(super) struct Worker {
     /// Streams that something was queued for since they were last written.
     to_write: Vec<u32>,
     checked: Instant,
+}
+
+/// Datagrams on their way through: those received, and those of them to be sent, by the sockets of this worker.
+struct Mail {
+    inbox: Inbox,
+    outbox: Outbox,
     outgoing: Vec<Outgoing>,
+}
+
+impl Mail {
+    /// Sends all that waits. Sockets must neither open nor close before it is done.
+    fn send(&mut self) {
+        self.outbox.send(&self.inbox, &self.outgoing);
+        self.outgoing.clear();
+        self.inbox.clear();
+    }
+
+    /// Makes sure that this many datagrams can be received.
+    fn make_room(&mut self, count: usize) {
+        if self.inbox.room() < count {
+            self.send();
+        }
+    }
 }
 
 /// What an event is about, as epoll carries it.
@@ -127,14 +154,16 @@ impl Worker {
             stream_count: 0,
             to_write: Vec::new(),
             checked: Instant::now(),
-            outgoing: Vec::new(),
         })
     }
 
     pub(super) fn run(mut self) {
         let mut events = Vec::with_capacity(EVENTS);
-        let mut inbox = Inbox::new();
-        let mut outbox = Outbox::new();
+        let mut mail = Mail {
+            inbox: Inbox::new(),
+            outbox: Outbox::new(),
+            outgoing: Vec::new(),
+        };
         let mut scratch = vec![0; SCRATCH];
         let mut slots = Vec::new();
         loop {
@@ -155,16 +184,22 @@ impl Worker {
             for event in &events {
                 match Source::from_data(event.data) {
                     Source::Bell => {
+                        mail.send();
                         if self.on_bell(&mut scratch, &mut slots, now) {
                             return;
                         }
                     }
-                    Source::Listener(index) => {
-                        self.on_listener(index, &mut inbox, &mut outbox, now)
+                    Source::Listener(index) => self.on_listener(index, &mut mail, now),
+                    Source::Relay(relay) => {
+                        let flags = event.flags;
+                        if flags.contains(epoll::EventFlags::ERR) {
+                            self.on_errors(relay, now);
+                        }
+                        self.on_relay(relay, &mut mail, now);
                     }
-                    Source::Relay(relay) => self.on_relay(relay, &mut inbox, &mut outbox, now),
                 }
             }
+            mail.send();
             if self.core.next_deadline().is_some_and(|due| due <= now.at) {
                 self.core.on_time(now);
                 self.carry_out(now);
@@ -190,16 +225,18 @@ impl Worker {
 
     // ---- datagrams ----
 
-    fn on_listener(&mut self, index: u32, inbox: &mut Inbox, outbox: &mut Outbox, now: Now) {
+    fn on_listener(&mut self, index: u32, mail: &mut Mail, now: Now) {
         let Some(listener) = self.listeners.get(index as usize) else {
             return;
         };
         let local = listener.local;
         // Errors here are of single datagrams, or pass; a socket is never given up.
-        let count = inbox.receive(listener.socket.as_fd()).unwrap_or(0);
-        self.outgoing.clear();
-        for at in 0..count {
-            let Some(received) = inbox.received(at) else {
+        let arrived = mail
+            .inbox
+            .receive(listener.socket.as_fd(), LISTENER_BATCH)
+            .unwrap_or_default();
+        for at in arrived {
+            let Some(received) = mail.inbox.received(at) else {
                 continue;
             };
             let server = SocketAddr::new(received.to.unwrap_or(local.ip()), local.port());
@@ -211,25 +248,30 @@ impl Worker {
             };
             for datagram in segments(received.len, received.segment) {
                 let start = datagram.start;
-                let bytes = inbox.bytes(at, datagram);
+                let bytes = mail.inbox.bytes(at, datagram);
                 if let Some(forward) = self.core.on_client_packet(&client, bytes, now) {
-                    self.forward(inbox, at, start, forward);
-                } else {
+                    self.forward(mail, at, start, forward);
+                } else if let Some(effect) = self.core.next_effect() {
+                    // What waits is named by socket, and sockets may be closed and opened now.
+                    mail.send();
+                    self.carry_out_one(effect, now);
                     self.carry_out(now);
                 }
             }
         }
-        self.flush(inbox, outbox);
+        mail.make_room(LISTENER_BATCH);
     }
 
-    fn on_relay(&mut self, relay: RelayId, inbox: &mut Inbox, outbox: &mut Outbox, now: Now) {
+    fn on_relay(&mut self, relay: RelayId, mail: &mut Mail, now: Now) {
         let Some(socket) = self.relay(relay) else {
             return;
         };
-        let count = inbox.receive(socket.as_fd()).unwrap_or(0);
-        self.outgoing.clear();
-        for at in 0..count {
-            let Some(received) = inbox.received(at) else {
+        let arrived = mail
+            .inbox
+            .receive(socket.as_fd(), RELAY_BATCH)
+            .unwrap_or_default();
+        for at in arrived {
+            let Some(received) = mail.inbox.received(at) else {
                 continue;
             };
             for datagram in segments(received.len, received.segment) {
@@ -237,16 +279,38 @@ impl Worker {
                     self.core
                         .on_peer_packet(relay, received.from, datagram.len(), now)
                 {
-                    self.forward(inbox, at, datagram.start, forward);
+                    self.forward(mail, at, datagram.start, forward);
                 }
             }
         }
-        self.flush(inbox, outbox);
+        mail.make_room(LISTENER_BATCH);
+    }
+
+    /// Tells the client what the network said about datagrams it sent.
+    fn on_errors(&mut self, relay: RelayId, now: Now) {
+        for _ in 0..sys::BATCH {
+            let Some(socket) = self.relay(relay) else {
+                return;
+            };
+            let Ok(error) = sys::receive_error(socket.as_fd()) else {
+                break;
+            };
+            if let Some(sys::NetworkError {
+                peer,
+                kind,
+                code,
+                mtu,
+            }) = error
+            {
+                self.core.on_icmp(relay, peer, kind, code, mtu, now);
+            }
+        }
+        self.carry_out(now);
     }
 
     /// Passes on a packet that lies in the inbox, `start` bytes into the datagram at `index`. Datagrams are gathered
-    /// until `flush`.
-    fn forward(&mut self, inbox: &Inbox, index: usize, start: usize, forward: Forward) {
+    /// until `Mail::send`.
+    fn forward(&mut self, mail: &mut Mail, index: usize, start: usize, forward: Forward) {
         let payload = start + forward.payload.start..start + forward.payload.end;
         let outgoing = |socket: RawFd, to, from| Outgoing {
             socket,
@@ -260,16 +324,16 @@ impl Worker {
             Destination::Peer { relay, peer } if !forward.dont_fragment => {
                 if let Some(socket) = self.relay(relay) {
                     let datagram = outgoing(socket.as_raw_fd(), peer, None);
-                    self.outgoing.push(datagram);
+                    mail.outgoing.push(datagram);
                 }
             }
             Destination::Client(client) if client.transport == Transport::Udp => {
                 if let Some((socket, from)) = self.way_back(&client) {
                     let datagram = outgoing(socket, client.address, from);
-                    self.outgoing.push(datagram);
+                    mail.outgoing.push(datagram);
                 }
             }
-            _ => self.forward_now(inbox.bytes(index, payload), &forward),
+            _ => self.forward_now(mail.inbox.bytes(index, payload), &forward),
         }
     }
 
@@ -334,11 +398,6 @@ impl Worker {
             self.to_write.push(client.via);
         }
         stream.push(parts);
-    }
-
-    fn flush(&mut self, inbox: &Inbox, outbox: &mut Outbox) {
-        outbox.send(inbox, &self.outgoing);
-        self.outgoing.clear();
     }
 
     /// The socket that a client came by, and the address of ours it asked.
@@ -424,6 +483,15 @@ impl Worker {
         let _ = rustix::io::read(&post.bell, &mut [0; 8]);
         if post.stopping.load(Ordering::Acquire) {
             return true;
+        }
+        let own = std::mem::take(
+            &mut *post
+                .own
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        if let Some(own) = own {
+            self.core.on_own_addresses(own);
         }
         let revoked = std::mem::take(
             &mut *post

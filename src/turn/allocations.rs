@@ -420,6 +420,12 @@ impl Allocations {
         self.by_client.is_empty()
     }
 
+    /// How much is remembered beside the allocations.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.deadlines.len() + self.ended.len()
+    }
+
     /// The socket that was asked for is open.
     pub fn on_port_opened(&mut self, relay: RelayId, now: Now) {
         let Some(allocation) = self.get_mut(relay.slot) else {

@@ -12,6 +12,8 @@ mod quotas;
 mod request;
 mod settings;
 mod strangers;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -319,3 +319,44 @@ impl Setter for Challenge<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 5769 §2.4: a request with long-term credentials.
+    const LONG_TERM_REQUEST: &[u8] = b"\x00\x01\x00\x60\x21\x12\xa4\x42\x78\xad\x34\x33\xc6\xad\x72\xc0\
+        \x29\xda\x41\x2e\x00\x06\x00\x12\xe3\x83\x9e\xe3\x83\x88\xe3\x83\xaa\xe3\x83\x83\xe3\x82\xaf\xe3\x82\xb9\
+        \x00\x00\x00\x15\x00\x1c\x66\x2f\x2f\x34\x39\x39\x6b\x39\x35\x34\x64\x36\x4f\x4c\x33\x34\x6f\x4c\
+        \x39\x46\x53\x54\x76\x79\x36\x34\x73\x41\x00\x14\x00\x0b\x65\x78\x61\x6d\x70\x6c\x65\x2e\x6f\x72\
+        \x67\x00\x00\x08\x00\x14\xf6\x70\x24\x65\x6d\xd6\x4a\x3e\x02\xb8\xe0\x71\x2e\x85\xc9\xa2\x8c\xa8\
+        \x96\x66";
+
+    /// RFC 5769 §2.2: an IPv4 response; the key is the short-term password.
+    const IPV4_RESPONSE: &[u8] = b"\x01\x01\x00\x3c\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\
+        \xdf\xae\x80\x22\x00\x0b\x74\x65\x73\x74\x20\x76\x65\x63\x74\x6f\x72\x20\x00\x20\x00\x08\x00\x01\
+        \xa1\x47\xe1\x12\xa6\x43\x00\x08\x00\x14\x2b\x91\xf5\x99\xfd\x9e\x90\xc3\x8c\x74\x89\xf9\x2a\xf9\
+        \xba\x53\xf0\x6b\xe7\xd7\x80\x28\x00\x04\xc0\x7d\x4c\x96";
+
+    #[test]
+    fn the_long_term_vector_of_rfc_5769_is_genuine() {
+        let message = stun::Message::read(LONG_TERM_REQUEST).unwrap();
+        let request = Request::read(LONG_TERM_REQUEST, message).unwrap();
+        let claim = request.claim().ok().flatten().unwrap();
+        assert_eq!(claim.username, "マトリックス");
+        assert_eq!(claim.nonce, b"f//499k954d6OL34oL9FSTvy64sA");
+        let keys = Keys::new(claim.username, "example.org", "TheMatrIX");
+        assert!(matches!(request.verify(&claim, &keys), Some(Seal::Sha1(_))));
+        let wrong = Keys::new(claim.username, "example.org", "TheMatrix");
+        assert!(request.verify(&claim, &wrong).is_none());
+    }
+
+    #[test]
+    fn the_address_and_fingerprint_of_rfc_5769_are_read() {
+        let message = stun::Message::read(IPV4_RESPONSE).unwrap();
+        assert!(message.fingerprint_fits());
+        let mapped = message.find(0x0020).unwrap();
+        let address = stun::read_xor_address(mapped.value, &message.transaction_id());
+        assert_eq!(address, Some("192.0.2.1:32853".parse().unwrap()));
+    }
+}

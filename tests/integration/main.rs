@@ -25,3 +25,5 @@ mod settings;
 mod signaling;
 mod systemd;
 mod turn;
+mod turn_client;
+mod turn_door;

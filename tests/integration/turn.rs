@@ -17,15 +17,19 @@ use turnstone::turn::{Credentials, ExternalAddresses, ExternalIp, FixedUser, Set
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A relay on loopback that knows one user; it stops itself when dropped.
-struct TestRelay {
-    relay: Relay,
-    udp: SocketAddr,
-    tcp: SocketAddr,
+pub(crate) struct TestRelay {
+    pub(crate) relay: Relay,
+    pub(crate) udp: SocketAddr,
+    pub(crate) tcp: SocketAddr,
     _accepting: tokio::task::JoinHandle<()>,
 }
 
 impl TestRelay {
-    async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_at(&[SocketAddr::new(LOOPBACK, 0)], change).await
+    }
+
+    pub(crate) async fn start_at(udp: &[SocketAddr], change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             users: vec![FixedUser {
                 name: "kim".into(),
@@ -47,8 +51,7 @@ impl TestRelay {
             v6: here("::1".parse().unwrap()),
             own: vec![LOOPBACK, "::1".parse().unwrap()],
         };
-        let udp = SocketAddr::new(LOOPBACK, 0);
-        let relay = Relay::start(settings, credentials, external, &[udp]).unwrap();
+        let relay = Relay::start(settings, credentials, external, udp).unwrap();
         let udp = relay.udp_addresses()[0];
         let listener = TcpListener::bind(SocketAddr::new(LOOPBACK, 0))
             .await

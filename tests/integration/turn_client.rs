@@ -1,0 +1,294 @@
+//! A TURN client of our own, blocking and plain, for what other people's clients do not try.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use stun::attributes::*;
+use stun::error_code::ErrorCodeAttribute;
+use stun::integrity::MessageIntegrity;
+use stun::message::*;
+use stun::xoraddr::XorMappedAddress;
+use turnstone::stun as wire;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long nothing must come for there to be nothing.
+const SILENCE: Duration = Duration::from_millis(200);
+
+pub(crate) const REALM: &str = "example.org";
+
+pub(crate) enum Link {
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+}
+
+pub(crate) struct Client {
+    pub(crate) link: Link,
+    pub(crate) name: String,
+    password: String,
+    nonce: Vec<u8>,
+    ids: u64,
+}
+
+pub(crate) struct Answer(pub(crate) Message);
+
+impl Answer {
+    pub(crate) fn code(&self) -> u16 {
+        if self.0.typ.class == CLASS_SUCCESS_RESPONSE {
+            return 200;
+        }
+        let mut code = ErrorCodeAttribute::default();
+        code.get_from(&self.0).unwrap();
+        code.code.0
+    }
+
+    pub(crate) fn address(&self, kind: AttrType) -> SocketAddr {
+        let mut address = XorMappedAddress::default();
+        address.get_from_as(&self.0, kind).unwrap();
+        SocketAddr::new(address.ip, address.port)
+    }
+}
+
+impl Client {
+    pub(crate) fn udp(local: SocketAddr, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(local).unwrap();
+        socket.connect(server).unwrap();
+        Self::over(Link::Udp(socket))
+    }
+
+    pub(crate) fn tcp(server: SocketAddr) -> Self {
+        Self::over(Link::Tcp(TcpStream::connect(server).unwrap()))
+    }
+
+    fn over(link: Link) -> Self {
+        let (name, password) = ("kim".into(), "pw".into());
+        Self {
+            link,
+            name,
+            password,
+            nonce: Vec::new(),
+            ids: 0,
+        }
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        match &self.link {
+            Link::Udp(socket) => socket.local_addr().unwrap(),
+            Link::Tcp(stream) => stream.local_addr().unwrap(),
+        }
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        match &mut self.link {
+            Link::Udp(socket) => assert_eq!(socket.send(bytes).unwrap(), bytes.len()),
+            Link::Tcp(stream) => stream.write_all(bytes).unwrap(),
+        }
+    }
+
+    /// The next message or ChannelData; an error when none comes in time.
+    pub(crate) fn receive_within(&mut self, wait: Duration) -> io::Result<Vec<u8>> {
+        match &mut self.link {
+            Link::Udp(socket) => {
+                socket.set_read_timeout(Some(wait))?;
+                let mut bytes = vec![0; 65_536];
+                let len = socket.recv(&mut bytes)?;
+                bytes.truncate(len);
+                Ok(bytes)
+            }
+            Link::Tcp(stream) => {
+                stream.set_read_timeout(Some(wait))?;
+                let mut bytes = vec![0; 4];
+                stream.read_exact(&mut bytes)?;
+                let wire::Frame::Len(len) = wire::frame(&bytes) else {
+                    panic!("{bytes:?}")
+                };
+                bytes.resize(len, 0);
+                stream.read_exact(&mut bytes[4..])?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    pub(crate) fn receive(&mut self) -> Vec<u8> {
+        self.receive_within(PATIENCE).expect("an answer in time")
+    }
+
+    pub(crate) fn assert_silence(&mut self) {
+        let error = self
+            .receive_within(SILENCE)
+            .expect_err("nothing was expected");
+        assert!(
+            matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+            "{error}"
+        );
+    }
+
+    /// Whether the server has closed the stream.
+    pub(crate) fn is_closed_within(&mut self, wait: Duration) -> bool {
+        match self.receive_within(wait) {
+            Ok(_) => false,
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+        }
+    }
+
+    fn id(&mut self) -> [u8; 12] {
+        self.ids += 1;
+        let mut id = [9; 12];
+        id[4..].copy_from_slice(&self.ids.to_be_bytes());
+        id
+    }
+
+    pub(crate) fn build(
+        &mut self,
+        method: Method,
+        class: MessageClass,
+        attributes: &[(AttrType, Vec<u8>)],
+    ) -> Message {
+        let id = self.id();
+        build_with(id, method, class, attributes)
+    }
+
+    /// A sealed request, after the challenge where there was none yet; the answer.
+    pub(crate) fn ask(&mut self, method: Method, attributes: &[(AttrType, Vec<u8>)]) -> Answer {
+        let id = self.id();
+        self.ask_with(id, method, attributes)
+    }
+
+    fn ask_with(
+        &mut self,
+        id: [u8; 12],
+        method: Method,
+        attributes: &[(AttrType, Vec<u8>)],
+    ) -> Answer {
+        if self.nonce.is_empty() {
+            let challenge = self.build(METHOD_ALLOCATE, CLASS_REQUEST, &[]);
+            self.send(&challenge.raw);
+            let answer = parse(&self.receive());
+            assert_eq!(answer.code(), 401);
+            self.nonce = answer.0.get(ATTR_NONCE).unwrap();
+        }
+        let mut message = build_with(id, method, CLASS_REQUEST, attributes);
+        message.add(ATTR_USERNAME, self.name.as_bytes());
+        message.add(ATTR_REALM, REALM.as_bytes());
+        message.add(ATTR_NONCE, &self.nonce);
+        MessageIntegrity::new_long_term_integrity(
+            self.name.clone(),
+            REALM.into(),
+            self.password.clone(),
+        )
+        .add_to(&mut message)
+        .unwrap();
+        self.send(&message.raw);
+        parse(&self.receive())
+    }
+
+    /// The relayed address of a new allocation.
+    pub(crate) fn allocate(&mut self, more: &[(AttrType, Vec<u8>)]) -> SocketAddr {
+        let mut attributes = vec![(ATTR_REQUESTED_TRANSPORT, vec![17, 0, 0, 0])];
+        attributes.extend_from_slice(more);
+        let answer = self.ask(METHOD_ALLOCATE, &attributes);
+        assert_eq!(answer.code(), 200);
+        answer.address(ATTR_XOR_RELAYED_ADDRESS)
+    }
+
+    pub(crate) fn permit(&mut self, peer: SocketAddr) -> u16 {
+        let id = self.id();
+        self.ask_with(
+            id,
+            METHOD_CREATE_PERMISSION,
+            &[(ATTR_XOR_PEER_ADDRESS, xor(peer, id))],
+        )
+        .code()
+    }
+
+    pub(crate) fn bind(&mut self, number: u16, peer: SocketAddr) -> u16 {
+        let id = self.id();
+        let number = vec![(number >> 8) as u8, number as u8, 0, 0];
+        let attributes = [
+            (ATTR_CHANNEL_NUMBER, number),
+            (ATTR_XOR_PEER_ADDRESS, xor(peer, id)),
+        ];
+        self.ask_with(id, METHOD_CHANNEL_BIND, &attributes).code()
+    }
+
+    pub(crate) fn indication(
+        &mut self,
+        peer: SocketAddr,
+        data: &[u8],
+        more: &[(AttrType, Vec<u8>)],
+    ) -> Vec<u8> {
+        let id = self.id();
+        let mut attributes = vec![
+            (ATTR_XOR_PEER_ADDRESS, xor(peer, id)),
+            (ATTR_DATA, data.to_vec()),
+        ];
+        attributes.extend_from_slice(more);
+        build_with(id, METHOD_SEND, CLASS_INDICATION, &attributes).raw
+    }
+
+    pub(crate) fn send_to(&mut self, peer: SocketAddr, data: &[u8]) {
+        let indication = self.indication(peer, data, &[]);
+        self.send(&indication);
+    }
+
+    pub(crate) fn channel_data(&self, number: u16, data: &[u8]) -> Vec<u8> {
+        let mut bytes = number.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&(data.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(data);
+        if matches!(self.link, Link::Tcp(_)) {
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        bytes
+    }
+
+    /// A Data indication's peer and data.
+    pub(crate) fn data(&mut self) -> (SocketAddr, Vec<u8>) {
+        let bytes = self.receive();
+        let message = wire::Message::read(&bytes).expect("a message");
+        assert_eq!(message.kind(), wire::DATA_INDICATION);
+        let send = wire::Send::read(&message).expect("data");
+        (send.peer, bytes[send.data].to_vec())
+    }
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Answer {
+    let mut message = Message::new();
+    message.unmarshal_binary(bytes).unwrap();
+    Answer(message)
+}
+
+pub(crate) fn build_with(
+    id: [u8; 12],
+    method: Method,
+    class: MessageClass,
+    attributes: &[(AttrType, Vec<u8>)],
+) -> Message {
+    let mut message = Message::new();
+    message.set_type(MessageType::new(method, class));
+    message.write_header();
+    message.transaction_id.0 = id;
+    message.write_transaction_id();
+    for (kind, value) in attributes {
+        message.add(*kind, value);
+    }
+    message
+}
+
+pub(crate) fn xor(address: SocketAddr, id: [u8; 12]) -> Vec<u8> {
+    let mut message = build_with(id, METHOD_BINDING, CLASS_REQUEST, &[]);
+    let address = XorMappedAddress {
+        ip: address.ip(),
+        port: address.port(),
+    };
+    address
+        .add_to_as(&mut message, ATTR_XOR_PEER_ADDRESS)
+        .unwrap();
+    message.get(ATTR_XOR_PEER_ADDRESS).unwrap()
+}
