@@ -26,6 +26,7 @@ export class App {
   canCall = typeof RTCPeerConnection === "function" && typeof WebSocket === "function";
   #views = new Map();
   #path = "";
+  /** @type {WakeLockSentinel | null} */ #lock = null;
 
   constructor() {
     const query = new URLSearchParams(location.search);
@@ -172,6 +173,13 @@ export class App {
     keep(SWITCHES, `${media.camera.peek() ? "camera" : "no camera"}, ${media.micOn.peek() ? "mic" : "no mic"}`);
   }
 
+  /** A phone's screen stays on during a call. @param {boolean} wanted */
+  async #stayAwake(wanted) {
+    await this.#lock?.release().catch(() => {});
+    this.#lock = null;
+    if (wanted && "wakeLock" in navigator) this.#lock = await navigator.wakeLock.request("screen").catch(() => null);
+  }
+
   /** While writing on a phone, the others stay in sight in a picture of their own, where the browser offers it. */
   async #picture() {
     if (!document.pictureInPictureEnabled || document.pictureInPictureElement) return;
@@ -212,7 +220,9 @@ export class App {
     const watch = () => {
       const watched = document.visibilityState === "visible";
       session.happen({ type: "watched", watched });
-      if (watched) session.nudge({ changed: false });
+      if (!watched) return;
+      session.nudge({ changed: false });
+      void this.#stayAwake(session.state.peek().screen === "room"); // the browser takes the lock while we are hidden
     };
     document.addEventListener("visibilitychange", watch);
     watch();
@@ -232,6 +242,7 @@ export class App {
       if (screen === this.#lastScreen) return;
       this.#lastScreen = screen;
       this.#views.clear();
+      void this.#stayAwake(screen === "room");
       if (screen === "room") session.happen({ type: "panel", panel: !this.isSheet && innerWidth >= WIDE ? "chat" : "" });
     });
   }

@@ -307,8 +307,8 @@ export class Session {
       this.#told = "";
       return;
     }
-    status.streams[mesh.cameraId] = "camera";
-    if (shared) status.streams[shared.id] = "screen";
+    status.streams[mesh.ids.camera] = "camera";
+    if (shared) status.streams[mesh.ids.screen] = "screen";
     const text = JSON.stringify([me.sessionId, status]);
     if (text === this.#told) return;
     if (this.socket.send({ type: "status", data: status })) this.#told = text;

@@ -14,11 +14,11 @@ const FIRST_PAUSE = 500;
 /** A restarted server is back within seconds; more than this makes people reload by hand. */
 const LONGEST_PAUSE = 15_000;
 /** How often we ask whether the server still hears us, ms: an address change is silent, the socket looks open. */
-const PING_EVERY = 15_000;
+const PING_EVERY = 20_000;
 /** How long an answer may take before the socket counts as dead, ms. */
-const PONG_WITHIN = 8_000;
+const PONG_WITHIN = 12_000;
 /** The same right after the network or the page came back, when the socket is likely dead, ms. */
-const PONG_SOON = 3_000;
+const PONG_SOON = 4_000;
 /** How long opening may take, ms. */
 const OPEN_WITHIN = 10_000;
 

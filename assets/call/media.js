@@ -118,7 +118,7 @@ export class Media {
   /** Shares a screen, with its sound where the browser offers that; false when nothing was chosen. @returns {Promise<boolean>} */
   async shareScreen() {
     try {
-      const options = { video: { frameRate: { max: 15 } }, audio: true, selfBrowserSurface: "exclude", surfaceSwitching: "include", systemAudio: "include" };
+      const options = { video: { frameRate: { max: 15 }, width: { max: 1920 }, height: { max: 1200 } }, audio: true, selfBrowserSurface: "exclude", surfaceSwitching: "include", systemAudio: "include" };
       const stream = await navigator.mediaDevices.getDisplayMedia(/** @type {DisplayMediaStreamOptions} */ (options));
       const [track] = stream.getVideoTracks();
       if (!track) return false;

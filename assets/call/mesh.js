@@ -38,12 +38,12 @@ export class Mesh {
     this.send = send;
     this.onlost = onlost;
     this.#ice = { iceServers: [], relayOnly };
-    this.#outgoing = { camera: new MediaStream(), audio: null, video: null, screen: null };
+    this.#outgoing = { camera: new MediaStream(), shared: new MediaStream(), audio: null, video: null, screen: null };
   }
 
-  /** The MediaStream id of our camera and microphone, for `status.streams`. */
-  get cameraId() {
-    return this.#outgoing.camera.id;
+  /** Our MediaStream ids, for `status.streams`. */
+  get ids() {
+    return { camera: this.#outgoing.camera.id, screen: this.#outgoing.shared.id };
   }
 
   /** Those who were here before us, to be kept across a reload. @returns {string[]} */
@@ -57,7 +57,7 @@ export class Mesh {
     for (const peer of this.#peers.values()) peer.configure(this.#ice);
   }
 
-  /** @param {Partial<Omit<Outgoing, "camera">>} outgoing */
+  /** @param {Partial<Omit<Outgoing, "camera" | "shared">>} outgoing */
   sendOut(outgoing) {
     this.#outgoing = { ...this.#outgoing, ...outgoing };
     for (const peer of this.#peers.values()) peer.sendOut(this.#outgoing);

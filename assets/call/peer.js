@@ -6,8 +6,9 @@
  * (`replaceTrack`). A screen gets slots of its own, or the camera's with people whose client cannot renegotiate.
  *
  * @import { Description, FromServer, Marks, Size, Sizes } from "../message.js"
- * @typedef {{camera: MediaStream, audio: MediaStreamTrack | null, video: MediaStreamTrack | null, screen: MediaStream | null}} Outgoing
- *   `camera` only lends its id: the tracks beside it come and go
+ * @typedef {{camera: MediaStream, shared: MediaStream, audio: MediaStreamTrack | null, video: MediaStreamTrack | null, screen: MediaStream | null}} Outgoing
+ *   `camera` and `shared` only lend their ids, which stay: Chromium forgets a changed one at the next negotiation. The
+ *   tracks beside them and of `screen` come and go
  * @typedef {{iceServers: RTCIceServer[], relayOnly: boolean}} IceSettings
  * @typedef {"connecting" | "connected" | "broken" | "failed"} Way how the connection is; `broken` may heal by itself
  */
@@ -336,25 +337,22 @@ export class Peer {
     put(this.#audio, audio);
     put(this.#video, !this.renegotiates && screenTrack ? screenTrack : video);
     if (!this.renegotiates || !this.#negotiated) return;
-    this.#screenVideo = this.#fillScreen(this.#screenVideo, "video", screenTrack, screen);
-    this.#screenAudio = this.#fillScreen(this.#screenAudio, "audio", screen?.getAudioTracks()[0] ?? null, screen);
+    this.#screenVideo = this.#fillScreen(this.#screenVideo, screenTrack);
+    this.#screenAudio = this.#fillScreen(this.#screenAudio, screen?.getAudioTracks()[0] ?? null);
     void this.#limit();
   }
 
-  /** @param {RTCRtpTransceiver | null} slot @param {"audio" | "video"} kind @param {MediaStreamTrack | null} track @param {MediaStream | null} stream */
-  #fillScreen(slot, kind, track, stream) {
-    if (!track || !stream) {
+  /** @param {RTCRtpTransceiver | null} slot @param {MediaStreamTrack | null} track */
+  #fillScreen(slot, track) {
+    if (!track) {
       if (slot && slot.direction !== "inactive") {
         put(slot, null);
         slot.direction = "inactive";
       }
       return slot;
     }
-    if (!slot) return this.#pc.addTransceiver(track, { direction: "sendonly", streams: [stream] });
-    if (slot.sender.track !== track) {
-      put(slot, track);
-      slot.sender.setStreams?.(stream);
-    }
+    if (!slot) return this.#pc.addTransceiver(track, { direction: "sendonly", streams: [this.#outgoing.shared] });
+    put(slot, track);
     if (slot.direction !== "sendonly") slot.direction = "sendonly";
     return slot;
   }

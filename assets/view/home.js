@@ -40,6 +40,7 @@ export function Home({ app }) {
       <header class="home-top"><span class="wordmark"><${Bird} />${t("app.name")}</span><${LanguageSwitch} /></header>
       <main class="home-main" id="main" tabindex="-1">
         <section class="home-words">
+          <${Bird} />
           <h1>${t("app.tagline")}</h1>
           <p>${t("app.about")}</p>
         </section>

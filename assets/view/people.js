@@ -10,7 +10,7 @@ export function People({ app, shown }) {
   const { micOn, camera, screen } = app.session.media;
   const self = { mic: micOn.value, camera: camera.value !== null, screen: screen.value !== null, hand, streams: {} };
   return html`
-    <section class="people" hidden=${!shown} aria-label=${t("people.title")}>
+    <section class="people" tabindex="0" hidden=${!shown} aria-label=${t("people.title")}>
       <ul data-testid="participants">
         ${me && html`<${Entry} key="self" sessionId=${me.sessionId} name=${me.username} label=${t("people.you", { name: me.username })} role=${me.role} status=${self} away=${false} />`}
         ${people.map((person) => html`

@@ -143,7 +143,7 @@ test("a socket on which nothing answers is given up, without a close frame that 
     let closed = false;
     there.on("close", () => { closed = true; });
     socket.nudge(); // asks, and is not answered
-    mock.timers.tick(3_001);
+    mock.timers.tick(4_001);
     assert.equal(links().at(-1), "waiting");
     assert.equal(closed, false);
   } finally {

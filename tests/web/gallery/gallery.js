@@ -56,7 +56,7 @@ function enter(n, screens = 0) {
   const received = new Map(participants.map((one, index) => [one.sessionId, {
     camera: one.status.camera ? picture(one.username, index * 36) : null, screen: one.status.screen ? picture("A shared screen", 200, 1280, 800) : null, way: "connected",
   }]));
-  session.mesh.value = { received: signal(received), sendOut() {}, cameraId: "c", close() {} };
+  session.mesh.value = { received: signal(received), sendOut() {}, ids: { camera: "c", screen: "s" }, peers: [], close() {} };
   session.media.camera.value = picture("me", 150).getVideoTracks()[0];
   session.media.micOn.value = true;
   session.speakers.now.value = new Set(["s0"]);
