@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{BoxedStream, Post};
 use crate::stun::{self, Frame};
-use crate::turn::Client;
+use crate::turn::{Client, Transport};
 
 /// How long a stream may live without an allocation.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -51,6 +51,8 @@ pub(super) struct StreamClient {
     queue: Vec<u8>,
     /// How much of the queue's front has been written already.
     written: usize,
+    /// How much of the frame that is being written is left, on TLS.
+    frame_left: usize,
     needs_flush: bool,
     /// Since when the client has taken nothing although something waits.
     stalled_since: Option<Instant>,
@@ -73,6 +75,7 @@ impl StreamClient {
             partial: Vec::new(),
             queue: Vec::new(),
             written: 0,
+            frame_left: 0,
             needs_flush: false,
             stalled_since: None,
             idle_since: Some(now),
@@ -159,9 +162,22 @@ impl StreamClient {
             .get(self.written..)
             .filter(|waiting| !waiting.is_empty())
         {
-            match Pin::new(&mut self.io).poll_write(&mut context, waiting) {
+            // Each write is a TLS record. coturn's client takes a record for a frame and loses what follows
+            // in it, so over TLS every frame is written by itself.
+            if self.client.transport == Transport::Tls && self.frame_left == 0 {
+                self.frame_left = match stun::frame(waiting) {
+                    Frame::Len(len) => len,
+                    Frame::Incomplete | Frame::Nonsense => waiting.len(),
+                };
+            }
+            let now_written = match self.frame_left {
+                0 => waiting,
+                left => waiting.get(..left).unwrap_or(waiting),
+            };
+            match Pin::new(&mut self.io).poll_write(&mut context, now_written) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.written += count;
+                    self.frame_left = self.frame_left.saturating_sub(count);
                     self.needs_flush = true;
                     self.stalled_since = None;
                 }
