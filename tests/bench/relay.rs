@@ -342,12 +342,19 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(server: &Server, way: Way) -> Self {
+    fn new(server: &Server, way: Way, burst: usize) -> Self {
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket2::SockRef::from(&peer)
             .set_recv_buffer_size(4 << 20)
             .unwrap();
         peer.set_nonblocking(true).unwrap();
+        let joined = |socket: &UdpSocket| {
+            // Who sends bursts takes them so, too.
+            if burst > 1 {
+                set_udp_option(socket, libc::UDP_GRO, 1);
+            }
+        };
+        joined(&peer);
         let peer_address = peer.local_addr().unwrap();
         let tcp = matches!(way, Way::TcpUp | Way::TcpDown);
         let mut clients: Vec<Client> = (0..CLIENTS)
@@ -422,7 +429,7 @@ fn check(bytes: &[u8], len: usize, seen: &mut [bool]) -> u64 {
 
 /// The CPU time that relaying one packet costs the server. `burst` packets leave for one destination at once.
 fn relayed(server: &Server, way: Way, len: usize, burst: usize) -> Measured {
-    let mut flow = Flow::new(server, way);
+    let mut flow = Flow::new(server, way, burst);
     let before = server.cpu();
     let (arrived, _) = run(&mut flow, way, len, burst, RATE, PACKETS);
     let cpu = server.cpu() - before;
@@ -434,7 +441,7 @@ fn relayed(server: &Server, way: Way, len: usize, burst: usize) -> Measured {
 
 /// The time that a packet is under way, both directions mixed.
 fn latency(server: &Server, quantile: f64) -> Measured {
-    let mut flow = Flow::new(server, Way::ChannelUp);
+    let mut flow = Flow::new(server, Way::ChannelUp, 1);
     let (arrived, mut times) = run(&mut flow, Way::ChannelUp, 160, 1, LATENCY_RATE, PACKETS / 4);
     times.sort_unstable();
     let value = times[((times.len() - 1) as f64 * quantile) as usize] as f64 / 1e3;
@@ -473,7 +480,7 @@ fn run(
             quiet_since = Instant::now();
         }
         let before = times.len();
-        receive(flow, way, &mut streams, |bytes| {
+        receive(flow, way, len, &mut streams, |bytes| {
             let left = check(bytes, len, &mut seen);
             times.push(start.elapsed().as_nanos() as u64 - left);
         });
@@ -517,24 +524,8 @@ fn send(flow: &mut Flow, way: Way, n: usize, payloads: &[Vec<u8>]) {
 
 /// Sends datagrams of one length; several leave in one call that the kernel splits, as a browser's do.
 fn send_burst(socket: &UdpSocket, to: Option<SocketAddr>, packets: &[Vec<u8>]) {
-    let segment: libc::c_int = if packets.len() > 1 {
-        packets[0].len() as libc::c_int
-    } else {
-        0
-    };
     if packets.len() > 1 {
-        let len = size_of::<libc::c_int>() as libc::socklen_t;
-        // SAFETY: the value outlives the call and has the length that is told.
-        let set = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_UDP,
-                libc::UDP_SEGMENT,
-                (&raw const segment).cast(),
-                len,
-            )
-        };
-        assert_eq!(set, 0);
+        set_udp_option(socket, libc::UDP_SEGMENT, packets[0].len() as libc::c_int);
     }
     let bytes = packets.concat();
     let sent = match to {
@@ -547,15 +538,36 @@ fn send_burst(socket: &UdpSocket, to: Option<SocketAddr>, packets: &[Vec<u8>]) {
     }
 }
 
-fn receive(flow: &mut Flow, way: Way, streams: &mut [Vec<u8>], mut got: impl FnMut(&[u8])) {
-    let mut bytes = [0; 4_096];
+fn set_udp_option(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) {
+    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the value outlives the call and has the length that is told.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            option,
+            (&raw const value).cast(),
+            len,
+        )
+    };
+    assert_eq!(set, 0);
+}
+
+fn receive(
+    flow: &mut Flow,
+    way: Way,
+    payload: usize,
+    streams: &mut [Vec<u8>],
+    mut got: impl FnMut(&[u8]),
+) {
+    let mut bytes = [0; 65_536];
     match way {
         Way::ChannelUp | Way::Send | Way::TcpUp => {
             for _ in 0..64 {
                 let Ok(len) = flow.peer.recv(&mut bytes) else {
                     break;
                 };
-                got(&bytes[..len]);
+                bytes[..len].chunks(payload).for_each(&mut got);
             }
         }
         Way::ChannelDown | Way::Data | Way::Joined => {
@@ -567,7 +579,13 @@ fn receive(flow: &mut Flow, way: Way, streams: &mut [Vec<u8>], mut got: impl FnM
                     let Ok(len) = socket.recv(&mut bytes) else {
                         break;
                     };
-                    got(data_of(&bytes[..len]));
+                    if burst_of(&bytes[..len], payload) {
+                        bytes[..len]
+                            .chunks(payload + 4)
+                            .for_each(|one| got(data_of(one)));
+                    } else {
+                        got(data_of(&bytes[..len]));
+                    }
                 }
             }
         }
@@ -589,6 +607,12 @@ fn receive(flow: &mut Flow, way: Way, streams: &mut [Vec<u8>], mut got: impl FnM
             }
         }
     }
+}
+
+/// Whether these are several ChannelData messages that the kernel joined.
+fn burst_of(bytes: &[u8], payload: usize) -> bool {
+    bytes.len() > payload + 4
+        && turnstone::stun::classify(bytes) == turnstone::stun::Kind::ChannelData
 }
 
 fn data_of(bytes: &[u8]) -> &[u8] {
