@@ -1236,7 +1236,17 @@ fn someone_away_is_removed_as_well() {
     assert_eq!(table.other, [Effect::SeatEnded(bob.parse().unwrap())]);
     table.connect(5, true);
     table.resume_as(5, &token, None);
-    assert_eq!(table.refused(5), "kicked");
+    assert_eq!(
+        table.refused(5),
+        "kicked",
+        "or a page would be back unasked"
+    );
+    assert!(table.other.contains(&Effect::Remove(PeerId::new(5))));
+    table.connect(6, true);
+    table.resume_as(6, &token, None);
+    assert_eq!(table.refused(6), "resume", "who knows may come again");
+    table.login(6, "tea", "Bob");
+    assert_eq!(table.heard_types(6), ["joined", "room"]);
     assert_eq!(table.rooms.next_deadline(), None);
 }
 
@@ -1811,7 +1821,7 @@ fn after_a_restart_a_removed_session_does_not_sneak_back() {
     table.forget_all();
     table.connect(5, true);
     table.resume_as(5, &tokens[1], None);
-    assert_eq!(table.refused(5), "kicked");
+    assert_eq!(table.refused(5), "resume");
     table.act(3, "lock", json!({"locked": true}));
     table.forget_all();
     table.join(6, "tea", "Bob");
