@@ -3,13 +3,16 @@
  * Knows no DOM and no state. What the server sends is checked here once and trusted afterwards.
  *
  * @typedef {"host" | "guest" | "viewer"} Role
- * @typedef {{name: string, locked: boolean, capacity: number, kept: boolean}} Room
+ * @typedef {"mic" | "camera" | "screen"} Kind
+ * @typedef {{chat: boolean, files: boolean, screen: boolean, unmute: boolean, waitingRoom: boolean}} Policy what guests may do
+ * @typedef {{name: string, locked: boolean, capacity: number, kept: boolean, policy?: Policy}} Room
  * @typedef {{mic: boolean, camera: boolean, screen: boolean, hand: boolean, away?: boolean,
  *   streams: Record<string, "camera" | "screen">}} Status what someone shares; `streams` says which MediaStream id is what
- * @typedef {{sessionId: string, username: string, role: Role, joined: number, status: Status | null}} Participant
- *   `joined` is Unix ms; `status` is null for people whose client never told one
+ * @typedef {{sessionId: string, username: string, role: Role, joined: number, status: Status | null, read?: number}} Participant
+ *   `joined` is Unix ms; `status` is null for people whose client never told one; `read` is the newest message they have read
  * @typedef {{id?: string, seq: number, sessionId: string, username: string, text: string, time: number,
- *   to?: string, replyTo?: number | string}} Chat `seq` counts from 1 in each room, `time` is Unix ms
+ *   to?: string, replyTo?: number | string, edited?: number, deleted?: boolean, reactions?: {emoji: string, sessionIds: string[]}[]}} Chat
+ *   `seq` counts from 1 in each room, `time` and `edited` are Unix ms
  * @typedef {{w: number, h: number}} Size in CSS pixels times the device's ratio; 0 = do not send
  * @typedef {{camera?: Size, screen?: Size}} Sizes
  * @typedef {{iceServers: RTCIceServer[], iceTtl: number}} Ice `iceTtl` in seconds
@@ -37,7 +40,17 @@
  *   | {type: "ping" | "pong"}
  *   | {type: "bye", data: {retryAfter: number}}
  *   | {type: "error", data: {errorType: string, errorText: string}}
- *   | {type: "mute" | "unmute", data: {by?: string, kind: "mic" | "camera" | "screen"}}
+ *   | {type: "mute" | "unmute", data: {by: string, kind: Kind}}
+ *   | {type: "lock", from: string, data: {locked: boolean}}
+ *   | {type: "policy", from: string, data: Policy}
+ *   | {type: "waiting"}
+ *   | {type: "knock", data: {sessionId: string, username: string}}
+ *   | {type: "chat-edit", from: string, data: {seq: number, text: string, edited: number}}
+ *   | {type: "chat-delete", from: string, data: {seq: number}}
+ *   | {type: "react", from: string, data: {seq: number, emoji: string, on?: boolean}}
+ *   | {type: "typing", from: string}
+ *   | {type: "read", from: string, data: {seq: number}}
+ *   | {type: "history", data: {messages: Chat[], more: boolean}}
  *   | {type: "room-changed", data: Partial<Room>}
  *   | {type: "role", data: {sessionId: string, role: Role}}} FromServer
  *
@@ -50,6 +63,17 @@
  *   | {type: "status", data: Status}
  *   | {type: "view", to: string, data: Sizes}
  *   | {type: "chat", data: {id: string, text: string, to?: string, replyTo?: number | string}}
+ *   | {type: "chat-edit", data: {seq: number, text: string}}
+ *   | {type: "chat-delete" | "read", data: {seq: number}}
+ *   | {type: "react", data: {seq: number, emoji: string, on?: boolean}}
+ *   | {type: "typing", to?: string, data: {}}
+ *   | {type: "history", data: {before?: number, limit: number}}
+ *   | {type: "admit" | "deny", data: {sessionId: string}}
+ *   | {type: "mute" | "unmute", data: {sessionId: string, kind: Kind}}
+ *   | {type: "kick", data: {sessionId: string, ban?: boolean}}
+ *   | {type: "lock", data: {locked: boolean}}
+ *   | {type: "policy", data: Partial<Policy>}
+ *   | {type: "role", data: {sessionId: string, role: Role}}
  *   | {type: "reaction", data: {emoji: string}}} FromPage
  */
 
@@ -73,9 +97,11 @@ const mapOf = (check) => (value) => object(value) && Object.values(value).every(
 const shape = (keys) => (value) => object(value) && Object.entries(keys).every(([key, check]) => check(value[key]));
 
 const role = oneOf("host", "guest", "viewer");
-const room = { name: text, locked: flag, capacity: number, kept: flag };
+const kind = oneOf("mic", "camera", "screen");
+const policy = { chat: flag, files: flag, screen: flag, unmute: flag, waitingRoom: flag };
+const room = { name: text, locked: flag, capacity: number, kept: flag, policy: maybe(shape(policy)) };
 const status = shape({ mic: flag, camera: flag, screen: flag, hand: flag, away: maybe(flag), streams: mapOf(oneOf("camera", "screen")) });
-const participant = shape({ sessionId: filled, username: text, role: maybe(role), joined: maybe(number), status: maybe(status) });
+const participant = shape({ sessionId: filled, username: text, role: maybe(role), joined: maybe(number), status: maybe(status), read: maybe(number) });
 const size = shape({ w: number, h: number });
 const view = shape({ camera: maybe(size), screen: maybe(size) });
 const iceServer = shape({ urls: (value) => text(value) || listOf(text)(value), username: maybe(text), credential: maybe(text) });
@@ -83,7 +109,16 @@ const ice = { iceServers: listOf(iceServer), iceTtl: number };
 /** @param {string} type */
 const description = (type) => shape({ type: oneOf(type), sdp: text });
 const candidate = maybe(shape({ candidate: text, sdpMid: maybe(text), sdpMLineIndex: maybe(number), usernameFragment: maybe(text) }));
-const muting = shape({ by: maybe(text), kind: oneOf("mic", "camera", "screen") });
+const muting = shape({ by: filled, kind });
+const person = shape({ sessionId: filled });
+const chat = shape({
+  id: maybe(text), seq: number, sessionId: text, username: text, text, time: number, to: maybe(text), replyTo: anything,
+  edited: maybe(number), deleted: maybe(flag), reactions: maybe(listOf(shape({ emoji: filled, sessionIds: listOf(text) }))),
+});
+const numbered = shape({ seq: number });
+const react = shape({ seq: number, emoji: filled, on: maybe(flag) });
+const lock = shape({ locked: flag });
+const roleChange = shape({ sessionId: filled, role });
 
 /** What each message of the server must look like, its `data` and whether it names a sender. @type {Record<string, {data: Check, from?: true}>} */
 const FROM_SERVER = {
@@ -102,7 +137,13 @@ const FROM_SERVER = {
   randomCheckResult: { data: shape({ result: oneOf("ok", "fail"), roomrequest: text }) },
   status: { data: status, from: true },
   view: { data: view, from: true },
-  chat: { data: shape({ id: maybe(text), seq: number, sessionId: text, username: text, text, time: number, to: maybe(text), replyTo: anything }) },
+  chat: { data: chat },
+  "chat-edit": { data: shape({ seq: number, text, edited: number }), from: true },
+  "chat-delete": { data: numbered, from: true },
+  react: { data: react, from: true },
+  typing: { data: anything, from: true },
+  read: { data: numbered, from: true },
+  history: { data: shape({ messages: listOf(chat), more: flag }) },
   reaction: { data: shape({ emoji: filled }), from: true },
   recording: { data: shape({ on: flag }), from: true },
   ice: { data: shape(ice) },
@@ -113,7 +154,11 @@ const FROM_SERVER = {
   mute: { data: muting },
   unmute: { data: muting },
   "room-changed": { data: shape(Object.fromEntries(Object.entries(room).map(([key, check]) => [key, maybe(check)]))) },
-  role: { data: shape({ sessionId: filled, role }) },
+  role: { data: roleChange },
+  lock: { data: lock, from: true },
+  policy: { data: shape(policy), from: true },
+  waiting: { data: anything },
+  knock: { data: shape({ sessionId: filled, username: text }) },
 };
 
 /** The same for what the page sends; the tests hold the golden samples against it. @type {Record<string, {data: Check, to?: true}>} */
@@ -129,6 +174,20 @@ const FROM_PAGE = {
   status: { data: status },
   view: { data: view, to: true },
   chat: { data: shape({ id: filled, text: filled, to: maybe(text), replyTo: anything }) },
+  "chat-edit": { data: shape({ seq: number, text: filled }) },
+  "chat-delete": { data: numbered },
+  react: { data: react },
+  typing: { data: anything },
+  read: { data: numbered },
+  history: { data: shape({ before: maybe(number), limit: number }) },
+  admit: { data: person },
+  deny: { data: person },
+  mute: { data: shape({ sessionId: filled, kind }) },
+  unmute: { data: shape({ sessionId: filled, kind }) },
+  kick: { data: shape({ sessionId: filled, ban: maybe(flag) }) },
+  lock: { data: lock },
+  policy: { data: shape(Object.fromEntries(Object.entries(policy).map(([key, check]) => [key, maybe(check)]))) },
+  role: { data: roleChange },
   reaction: { data: shape({ emoji: filled }) },
   recording: { data: shape({ on: flag }) },
   ice: { data: anything },

@@ -63,11 +63,19 @@ export function reduce(state, message) {
       return withPerson(state, message.from, (person) => ({ ...person, status: message.data, away: message.data.away === true }));
     case "chat":
       return said(state, message.data);
+    case "chat-edit":
+      return withSaid(state, ({ seq, sessionId }) => seq === message.data.seq && sessionId === message.from, (line) => [{ ...line, text: message.data.text }]);
+    case "chat-delete":
+      return withSaid(state, ({ seq }) => seq === message.data.seq, () => []);
     case "reaction":
       return reacted(state, message.from, message.data.emoji);
     case "role":
       if (message.data.sessionId === state.me?.sessionId) return { ...state, me: { ...state.me, role: message.data.role } };
       return withPerson(state, message.data.sessionId, (person) => ({ ...person, role: message.data.role }));
+    case "lock":
+      return state.room ? { ...state, room: { ...state.room, locked: message.data.locked } } : state;
+    case "policy":
+      return state.room ? { ...state, room: { ...state.room, policy: message.data } } : state;
     case "room-changed":
       return state.room ? { ...state, room: { ...state.room, ...message.data } } : state;
     case "bye":
@@ -160,13 +168,25 @@ function went(state, sessionId) {
 /** @param {State} state @param {Chat} chat @returns {State} */
 function said(state, chat) {
   const { id = "", seq, sessionId, username, text, time } = chat;
-  // What was missed may arrive twice. A restarted server counts from 1 again, so the number alone does not tell.
-  const again = state.chat.some((line) => line.kind === "said" && line.seq === seq && line.id === id && line.sessionId === sessionId);
-  if (again) return state;
+  // What was missed may arrive twice, and changed. A restarted server counts from 1 again, so the number alone does not tell.
+  /** @param {Line & {kind: "said"}} line */
+  const isSame = (line) => line.seq === seq && line.id === id && line.sessionId === sessionId;
+  if (chat.deleted) return withSaid(state, isSame, () => []);
+  if (state.chat.some((line) => line.kind === "said" && isSame(line))) return withSaid(state, isSame, (line) => [{ ...line, text }]);
   const mine = sessionId === state.me?.sessionId;
   const key = `c${state.count}`;
   const after = withLine({ ...state, count: state.count + 1 }, { kind: "said", key, id, seq, sessionId, username, text, time, mine });
   return mine || looking(state) ? after : { ...after, unread: state.unread + 1 };
+}
+
+/**
+ * The newest line that someone wrote of which `is` holds, changed, or taken away when nothing is left of it.
+ * @param {State} state @param {(line: Line & {kind: "said"}) => boolean} is @param {(line: Line & {kind: "said"}) => Line[]} change @returns {State}
+ */
+function withSaid(state, is, change) {
+  const at = state.chat.findLastIndex((line) => line.kind === "said" && is(line));
+  const line = state.chat[at];
+  return line?.kind === "said" ? { ...state, chat: state.chat.toSpliced(at, 1, ...change(line)) } : state;
 }
 
 /** @param {State} state @param {string} sessionId @param {string} emoji @returns {State} */

@@ -10,10 +10,9 @@ use crate::message::{ErrorType, Kick, Refusal};
 const REMOVED_MAX: usize = 1000;
 
 /// Said to whoever was removed for now.
-pub(super) const KICKED: Refusal =
-    Refusal::new(ErrorType::Kicked, "The host has removed you from the room.");
+const KICKED: Refusal = Refusal::new(ErrorType::Kicked, "The host has removed you from the room.");
 /// Said to whoever was removed for good.
-pub(super) const BANNED: Refusal = Refusal::new(
+const BANNED: Refusal = Refusal::new(
     ErrorType::Banned,
     "The host has removed you from the room for good.",
 );
@@ -27,6 +26,16 @@ struct Removal {
     session: SessionId,
     /// Where a banned person came from.
     banned: Option<Source>,
+    /// The person knows: the socket was open, or someone has tried to come back since.
+    told: bool,
+}
+
+/// How a removed person's wish for the old seat ends.
+pub(super) enum Return {
+    /// The seat is gone, but there may be another.
+    SeatGone,
+    /// The socket is closed, with this reason.
+    ThrowOut(Refusal),
 }
 
 impl Removals {
@@ -46,15 +55,20 @@ impl Removals {
             .then_some(BANNED)
     }
 
-    /// Why a seat that is gone cannot be taken up again, if its person was removed.
-    pub(super) fn refusal_of_return(&self, session: SessionId) -> Option<Refusal> {
-        self.0
-            .iter()
-            .rfind(|removal| removal.session == session)
-            .map(|removal| match removal.banned {
-                Some(_) => BANNED,
-                None => KICKED,
-            })
+    /// What to tell a removed person who wants the seat back. Whoever was removed for now and knows
+    /// it is told nothing but that the seat is gone: coming back is then a wish of the person, and
+    /// not of a page that found its socket broken.
+    pub(super) fn on_return(&mut self, session: SessionId) -> Option<Return> {
+        let removal = self
+            .0
+            .iter_mut()
+            .rfind(|removal| removal.session == session)?;
+        let told = std::mem::replace(&mut removal.told, true);
+        Some(match removal.banned {
+            Some(_) => Return::ThrowOut(BANNED),
+            None if told => Return::SeatGone,
+            None => Return::ThrowOut(KICKED),
+        })
     }
 
     fn add(&mut self, removal: Removal) {
@@ -87,6 +101,7 @@ impl Rooms {
         room.removals.add(Removal {
             session,
             banned: kick.ban.then_some(source),
+            told: socket.is_some(),
         });
         if let Some(socket) = socket {
             self.stop_waiting(socket);

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
+use super::kick::Return;
 use super::login::Door;
 use super::{Effect, Moment, Presence, Rooms};
 use crate::id::{PeerId, RoomName, SessionId};
@@ -144,10 +145,15 @@ impl Rooms {
             .room_of(session)
             .and_then(|room| room.seat_mut(session));
         let Some(seat) = seat else {
-            if let Some(why) = self.refusal_of_return(session, &login.room) {
-                return self.throw_out(peer, why);
-            }
-            return self.resume_after_restart(peer, session, generation, login, now);
+            let removed = self
+                .rooms
+                .get_mut(&login.room)
+                .and_then(|room| room.removals.on_return(session));
+            return match removed {
+                Some(Return::ThrowOut(why)) => self.throw_out(peer, why),
+                Some(Return::SeatGone) => self.refuse(peer, SEAT_GONE),
+                None => self.resume_after_restart(peer, session, generation, login, now),
+            };
         };
         let Some(generations) = seat.resume.after_using(generation) else {
             return self.refuse(peer, SEAT_GONE);
@@ -201,10 +207,6 @@ impl Rooms {
         };
         self.move_session(peer, session);
         self.sit_down(peer, session, login.clone(), generations, now);
-    }
-
-    fn refusal_of_return(&self, session: SessionId, room: &RoomName) -> Option<Refusal> {
-        self.rooms.get(room)?.removals.refusal_of_return(session)
     }
 
     /// Makes `session` the one that this socket speaks for; a seat it had is given up.

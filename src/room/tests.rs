@@ -1236,7 +1236,17 @@ fn someone_away_is_removed_as_well() {
     assert_eq!(table.other, [Effect::SeatEnded(bob.parse().unwrap())]);
     table.connect(5, true);
     table.resume_as(5, &token, None);
-    assert_eq!(table.refused(5), "kicked");
+    assert_eq!(
+        table.refused(5),
+        "kicked",
+        "or a page would be back unasked"
+    );
+    assert!(table.other.contains(&Effect::Remove(PeerId::new(5))));
+    table.connect(6, true);
+    table.resume_as(6, &token, None);
+    assert_eq!(table.refused(6), "resume", "who knows may come again");
+    table.login(6, "tea", "Bob");
+    assert_eq!(table.heard_types(6), ["joined", "room"]);
     assert_eq!(table.rooms.next_deadline(), None);
 }
 
@@ -1811,9 +1821,174 @@ fn after_a_restart_a_removed_session_does_not_sneak_back() {
     table.forget_all();
     table.connect(5, true);
     table.resume_as(5, &tokens[1], None);
-    assert_eq!(table.refused(5), "kicked");
+    assert_eq!(table.refused(5), "resume");
     table.act(3, "lock", json!({"locked": true}));
     table.forget_all();
     table.join(6, "tea", "Bob");
     assert_eq!(table.refused(6), "locked");
+}
+
+/// Whatever six people do to each other, in whatever order.
+mod whatever_happens {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Who does what to whom, with what.
+    type Step = (u64, usize, u64, bool);
+
+    /// A table at which each person has a socket, and gets another one when it closes.
+    struct Crowd {
+        table: Table,
+        sockets: HashMap<u64, u64>,
+        closed: Vec<u64>,
+        next: u64,
+    }
+
+    impl Crowd {
+        fn new() -> Self {
+            let mut crowd = Self {
+                table: Table::with_capacity(4),
+                sockets: HashMap::new(),
+                closed: Vec::new(),
+                next: 10,
+            };
+            for person in 1..=6 {
+                crowd.open(person);
+            }
+            crowd
+        }
+
+        fn open(&mut self, person: u64) {
+            self.table.source = source(u8::try_from(person).unwrap());
+            self.table.connect(self.next, true);
+            self.sockets.insert(person, self.next);
+            self.next += 1;
+        }
+
+        fn session(&self, person: u64) -> SessionId {
+            self.table.rooms.peers[&PeerId::new(self.sockets[&person])].session
+        }
+
+        fn step(&mut self, (person, what, whom, flag): Step) {
+            let (peer, on) = (self.sockets[&person], flag);
+            let session_id = self.session(whom);
+            let room = if flag { "tea" } else { "coffee" };
+            let role = ["host", "guest", "viewer"][usize::try_from(whom % 3).unwrap()];
+            let kind = ["mic", "camera", "screen"][usize::try_from(whom % 3).unwrap()];
+            let acts = [
+                ("login", json!({"roomrequest": "tea", "username": "Kim"})),
+                ("login", json!({"roomrequest": room, "username": "Kim"})),
+                ("logout", json!({})),
+                ("lock", json!({"locked": on && whom == 1})),
+                ("policy", json!({"waitingRoom": on})),
+                ("policy", json!({"chat": on, "screen": !on, "unmute": on})),
+                ("role", json!({"sessionId": session_id, "role": role})),
+                ("mute", json!({"sessionId": session_id, "kind": kind})),
+                ("mute", json!({"sessionId": "*", "kind": kind})),
+                ("unmute", json!({"sessionId": session_id, "kind": kind})),
+                ("status", json!({"mic": on, "camera": !on, "screen": on})),
+                ("kick", json!({"sessionId": session_id, "ban": whom == 6})),
+                ("admit", json!({"sessionId": session_id})),
+                ("deny", json!({"sessionId": session_id})),
+                ("chat", json!({"id": "x", "text": "x"})),
+                ("chat", json!({"id": "x", "text": "x", "to": session_id})),
+                ("chat-edit", json!({"seq": whom, "text": "y"})),
+                ("chat-delete", json!({"seq": whom})),
+                ("react", json!({"seq": whom, "emoji": "x", "on": on})),
+                ("typing", json!({})),
+                ("read", json!({"seq": whom})),
+                ("history", json!({"limit": whom})),
+            ];
+            match acts.get(what) {
+                Some((kind, data)) => self.table.act(peer, kind, data.clone()),
+                None if what == acts.len() => {
+                    let token = self.table.resume.get(&peer).cloned();
+                    self.table.gone(peer, Departure::Broken);
+                    self.closed.push(peer);
+                    self.open(person);
+                    if let Some(token) = token {
+                        let again = self.sockets[&person];
+                        self.table.resume_as(again, &token, flag.then_some(whom));
+                    }
+                }
+                None => self.table.pass(Duration::from_secs(whom * 5)),
+            }
+            self.hold();
+        }
+
+        /// What must be true at all times.
+        fn hold(&mut self) {
+            for peer in &self.closed {
+                assert!(!self.table.sent.contains_key(peer), "a closed socket");
+            }
+            for effect in std::mem::take(&mut self.table.other) {
+                if let Effect::Remove(peer) | Effect::Replace(peer) = effect {
+                    let peer = number(peer);
+                    assert!(!self.table.rooms.peers.contains_key(&PeerId::new(peer)));
+                    self.closed.push(peer);
+                    let person = self.sockets.iter().find(|(_, socket)| **socket == peer);
+                    if let Some((&person, _)) = person {
+                        self.table.gone(peer, Departure::Left);
+                        self.open(person);
+                    }
+                }
+            }
+            self.table.sent.clear();
+            let Rooms {
+                rooms,
+                seated,
+                peers,
+                away,
+                ..
+            } = &self.table.rooms;
+            let seats: usize = rooms.values().map(|room| room.seats.len()).sum();
+            assert_eq!(seats, seated.len());
+            for (session, room) in seated {
+                assert!(rooms[room].seat(*session).is_some());
+            }
+            let mut waiting = 0;
+            for room in rooms.values() {
+                let hosts = room.seats.iter().filter(|seat| seat.role == Role::Host);
+                assert!(hosts.count() > 0, "a room without a host");
+                assert!(room.seats.len() <= room.state.capacity);
+                for seat in &room.seats {
+                    match &seat.presence {
+                        Presence::Here(peer) => assert_eq!(peers[peer].session, seat.session),
+                        Presence::Away { until, .. } => {
+                            assert!(away.contains(&(*until, seat.session)));
+                        }
+                    }
+                    let status = seat.status.as_ref().unwrap();
+                    let shows = status.mic || status.camera || status.screen;
+                    assert!(seat.role != Role::Viewer || !shows, "a viewer shows");
+                    let may_share = room.state.policy.screen || seat.role == Role::Host;
+                    assert!(may_share || !status.screen, "a screen against the policy");
+                }
+                assert!(room.waiting.is_empty() || room.state.policy.waiting_room);
+                waiting += room.waiting.len();
+            }
+            let knocking = peers.iter().filter(|(_, peer)| peer.waiting.is_some());
+            for (_, peer) in knocking.clone() {
+                assert!(!seated.contains_key(&peer.session), "waits and sits");
+                let room = &rooms[peer.waiting.as_ref().unwrap()];
+                assert!(room.waiting_as(peer.session).is_some());
+            }
+            assert_eq!(knocking.count(), waiting);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rooms_stay_whole(
+            steps in proptest::collection::vec((1..=6u64, 0..24usize, 1..=6u64, any::<bool>()), 0..200)
+        ) {
+            let mut crowd = Crowd::new();
+            for person in 1..=4 {
+                crowd.step((person, 0, 1, true));
+            }
+            for step in steps {
+                crowd.step(step);
+            }
+        }
+    }
 }

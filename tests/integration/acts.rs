@@ -1,8 +1,15 @@
 //! What hosts do to people and rooms, over the wire, and what others cannot.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::harness::{Peer, TestServer};
+use ::turn::client::{Client, ClientConfig};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{PATIENCE, Peer, TestServer};
+use crate::https_harness::Answer;
 
 #[tokio::test]
 async fn a_removed_person_learns_why_before_the_socket_closes() {
@@ -41,6 +48,73 @@ async fn a_banned_person_does_not_come_back_and_a_resume_is_closed() {
     assert_eq!(back.closed_with().await, 4003);
     assert_eq!(ann.next().await["type"], "logout");
     ann.heard_nothing_else().await;
+}
+
+#[tokio::test]
+async fn a_removed_persons_relay_and_credentials_end_at_once() {
+    let server = TestServer::start().await;
+    let [mut ann, mut bob] = server.peers_in("tea").await;
+    let of_ann = turn_client(&server, &ann.room).await;
+    let of_bob = turn_client(&server, &bob.room).await;
+    let _relay_of_ann = of_ann.allocate().await.unwrap();
+    let _relay_of_bob = of_bob.allocate().await.unwrap();
+    assert_eq!(allocations(&server).await, 2);
+
+    ann.act("kick", json!({"sessionId": bob.id})).await;
+    bob.refused("kicked").await;
+    let end = Instant::now() + PATIENCE;
+    while allocations(&server).await > 1 {
+        assert!(Instant::now() < end, "the relay outlives its person");
+        sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let again = turn_client(&server, &bob.room).await;
+    assert!(
+        again.allocate().await.is_err(),
+        "the credentials still hold"
+    );
+    let again = turn_client(&server, &ann.room).await;
+    again.allocate().await.unwrap();
+}
+
+/// A TURN client over UDP with the credentials that `room` gave.
+async fn turn_client(server: &TestServer, room: &Value) -> Client {
+    let over_udp = room["iceServers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|ice| ice["urls"].as_str().unwrap().ends_with("transport=udp"))
+        .unwrap();
+    let client = Client::new(ClientConfig {
+        stun_serv_addr: String::new(),
+        turn_serv_addr: server.addresses.turn[0].to_string(),
+        username: over_udp["username"].as_str().unwrap().to_owned(),
+        password: over_udp["credential"].as_str().unwrap().to_owned(),
+        realm: String::new(),
+        software: String::new(),
+        rto_in_ms: 0,
+        conn: Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap()),
+        vnet: None,
+    })
+    .await
+    .unwrap();
+    client.listen().await.unwrap();
+    client
+}
+
+async fn allocations(server: &TestServer) -> u32 {
+    let mut admin = TcpStream::connect(server.addresses.admin.unwrap())
+        .await
+        .unwrap();
+    admin
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = Answer::read(&mut admin, false).await;
+    let text = answer.text();
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("turnstone_relay_allocations "));
+    value.unwrap().parse().unwrap()
 }
 
 #[tokio::test]

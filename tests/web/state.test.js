@@ -63,6 +63,25 @@ test("a line of chat that arrives twice is shown once, and a restarted server ma
   assert.deepEqual(state.chat.map((line) => line.kind === "said" && line.id), ["m1", "m2", "another"]);
 });
 
+test("a line that was changed or taken back is, also when that is learnt after coming back", () => {
+  const state = after(inside(one("ann", "Ann")), chat(1), chat(2), chat(3));
+  const texts = (/** @type {import("./typed/state.js").State} */ { chat }) => chat.map((line) => line.kind === "said" && line.text);
+  const live = after(state, { type: "chat-edit", from: "ann", data: { seq: 1, text: "better", edited: 9 } }, { type: "chat-delete", from: "bob", data: { seq: 2 } });
+  assert.deepEqual(texts(live), ["better", "line 3"]);
+  const again = after(state, chat(1, { text: "better", edited: 9 }), chat(2, { text: "", deleted: true }), chat(4, { text: "", deleted: true }));
+  assert.deepEqual(texts(again), ["better", "line 3"]);
+  assert.equal(again.unread, state.unread);
+  const forged = after(state, { type: "chat-edit", from: "bob", data: { seq: 1, text: "mine", edited: 9 } });
+  assert.deepEqual(texts(forged), ["line 1", "line 2", "line 3"]);
+});
+
+test("a lock and a policy change the room", () => {
+  const policy = { chat: false, files: true, screen: true, unmute: true, waitingRoom: true };
+  const state = after(inside(), { type: "lock", from: "ann", data: { locked: true } }, { type: "policy", from: "ann", data: policy });
+  assert.equal(state.room?.locked, true);
+  assert.deepEqual(state.room?.policy, policy);
+});
+
 test("the chat forgets its oldest lines instead of growing for ever", () => {
   let state = inside(one("ann", "Ann"));
   for (let seq = 1; seq <= CHAT_LINES + 5; seq += 1) state = after(state, chat(seq));
