@@ -96,9 +96,9 @@ async fn clients_are_joined_whatever_their_transports_and_workers() {
         .iter_mut()
         .map(|client| client.allocate(&[]))
         .collect();
-    for a in 0..clients.len() {
+    for client in &mut clients {
         for &to in &relayed {
-            assert_eq!(clients[a].permit(to), 200);
+            assert_eq!(client.permit(to), 200);
         }
     }
     for a in 0..clients.len() {
