@@ -17,7 +17,7 @@ use stun::message::*;
 use stun::xoraddr::XorMappedAddress;
 use turnstone::turn::{
     Allocations, Client, Credentials, Effect, ExternalAddresses, ExternalIp, FixedUser, Limits,
-    Now, RelayId, Settings, Shared, Transport,
+    Now, Rate, RelayId, Settings, Shared, Transport,
 };
 
 const CLIENTS: u16 = 5_000;
@@ -89,6 +89,8 @@ fn main() {
         limits: Limits {
             allocations_per_user: 20_000,
             allocations_per_source: 20_000,
+            per_user: Rate::UNLIMITED,
+            per_source: Rate::UNLIMITED,
             ..Limits::default()
         },
         ..Settings::default()

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stun::attributes::*;
 use stun::error_code::ErrorCodeAttribute;
@@ -12,7 +12,9 @@ use stun::xoraddr::XorMappedAddress;
 use turnstone::stun as wire;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long until a request is sent again.
+const RETRANSMIT: Duration = Duration::from_millis(500);
 /// How long nothing must come for there to be nothing.
 const SILENCE: Duration = Duration::from_millis(200);
 
@@ -82,7 +84,7 @@ impl Client {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match &mut self.link {
             Link::Udp(socket) => assert_eq!(socket.send(bytes).unwrap(), bytes.len()),
-            Link::Tcp(stream) => stream.write_all(bytes).unwrap(),
+            Link::Tcp(stream) => write_whole(stream, bytes),
         }
     }
 
@@ -169,8 +171,7 @@ impl Client {
     ) -> Answer {
         if self.nonce.is_empty() {
             let challenge = self.build(METHOD_ALLOCATE, CLASS_REQUEST, &[]);
-            self.send(&challenge.raw);
-            let answer = parse(&self.receive());
+            let answer = self.exchange(&challenge);
             assert_eq!(answer.code(), 401);
             self.nonce = answer.0.get(ATTR_NONCE).unwrap();
         }
@@ -185,8 +186,25 @@ impl Client {
         )
         .add_to(&mut message)
         .unwrap();
-        self.send(&message.raw);
-        parse(&self.receive())
+        self.exchange(&message)
+    }
+
+    /// Sends a request, again and again where it may get lost (RFC 8489 §6.2.1), until its answer has come.
+    fn exchange(&mut self, request: &Message) -> Answer {
+        let ended = Instant::now() + PATIENCE;
+        let is_lossy = matches!(self.link, Link::Udp(_));
+        while Instant::now() < ended {
+            self.send(&request.raw);
+            let wait = if is_lossy { RETRANSMIT } else { PATIENCE };
+            while let Ok(bytes) = self.receive_within(wait) {
+                if wire::classify(&bytes) == wire::Kind::Stun
+                    && bytes.get(8..20) == Some(&request.transaction_id.0[..])
+                {
+                    return parse(&bytes);
+                }
+            }
+        }
+        panic!("no answer in time");
     }
 
     /// The relayed address of a new allocation.
@@ -255,6 +273,17 @@ impl Client {
         assert_eq!(message.kind(), wire::DATA_INDICATION);
         let send = wire::Send::read(&message).expect("data");
         (send.peer, bytes[send.data].to_vec())
+    }
+}
+
+/// Writes all of it, also to a stream that does not block.
+fn write_whole(stream: &mut TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
