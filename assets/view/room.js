@@ -40,7 +40,7 @@ export function Room({ app }) {
       <div class="room-notices">
         <${Banner} app=${app} />
         <${Problem} problem=${problem} onclose=${() => session.happen({ type: "problem-seen" })} />
-        <${Troubles} media=${session.media} />
+        <${Troubles} media=${session.media} closable=${true} />
         ${blocked.value && html`
           <button type="button" class="notice hear" data-testid="hear" onClick=${allow}>
             <${Icon} name="sound" /><span><strong>${t("room.hear")}</strong> ${t("room.hearWhy")}</span>
