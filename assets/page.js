@@ -23,6 +23,8 @@ export class App {
   width = signal(innerWidth);
   /** Counts how often the chat was asked for: each time its input takes the focus. */
   chatFocus = signal(0);
+  /** Whether somebody is shown in a picture of their own, over all windows. */
+  pictured = signal(false);
   canCall = typeof RTCPeerConnection === "function" && typeof WebSocket === "function";
   #views = new Map();
   #path = "";
@@ -209,6 +211,8 @@ export class App {
     addEventListener("popstate", () => {
       if (location.pathname !== this.#path) this.#route(); // what follows a # is no place of ours
     });
+    addEventListener("enterpictureinpicture", () => (this.pictured.value = true));
+    addEventListener("leavepictureinpicture", () => (this.pictured.value = false));
     addEventListener("resize", () => (this.width.value = innerWidth));
     addEventListener("online", () => {
       session.happen({ type: "network", online: true });

@@ -8,7 +8,7 @@
 import { Socket } from "../socket.js";
 
 /** In the order they are tried and shown. @type {Step[]} */
-export const STEPS = ["browser", "server", "stun", "udp", "tcp", "tls", "camera", "mic"];
+export const STEPS = ["browser", "camera", "mic", "server", "stun", "udp", "tcp", "tls"];
 /** How long the server may take, ms. */
 const SERVER_WITHIN = 8_000;
 /** How long one path may take, ms: TCP and TLS cost some round trips, a lost UDP packet its repetitions. */
@@ -19,10 +19,14 @@ export async function probe(url, tell) {
   const able = typeof RTCPeerConnection === "function" && Boolean(navigator.mediaDevices?.getUserMedia);
   tell("browser", able ? "ok" : "bad");
   if (!able) return;
-  const devices = probeDevices(tell);
-  const servers = await iceServers(url);
-  tell("server", servers ? "ok" : "bad");
-  if (servers) {
+  // As in a call, the devices are in use meanwhile: browsers show fewer paths to pages that may not use them.
+  const streams = await probeDevices(tell);
+  let leave = () => {};
+  try {
+    const { servers, socket } = await takeSeat(url);
+    leave = () => socket.close();
+    tell("server", servers ? "ok" : "bad");
+    if (!servers) return;
     const all = servers.flatMap((server) => [server.urls].flat().map((address) => ({ ...server, urls: address })));
     await Promise.all([
       tryPath(all.filter(({ urls }) => urls.startsWith("stun")), "srflx").then((outcome) => tell("stun", outcome)),
@@ -30,18 +34,19 @@ export async function probe(url, tell) {
       tryPath(all.filter(({ urls }) => urls.startsWith("turn:") && urls.includes("transport=tcp")), "relay").then((outcome) => tell("tcp", outcome)),
       tryPath(all.filter(({ urls }) => urls.startsWith("turns:")), "relay").then((outcome) => tell("tls", outcome)),
     ]);
+  } finally {
+    leave(); // not earlier: the relay's credentials end with the seat
+    for (const stream of streams) for (const track of stream.getTracks()) track.stop();
   }
-  await devices;
 }
 
-/** @param {string} url @returns {Promise<RTCIceServer[] | null>} */
-function iceServers(url) {
+/** @param {string} url @returns {Promise<{servers: RTCIceServer[] | null, socket: Socket}>} */
+function takeSeat(url) {
   return new Promise((resolve) => {
-    /** @param {RTCIceServer[] | null} result */
-    const finish = (result) => {
+    /** @param {RTCIceServer[] | null} servers */
+    const finish = (servers) => {
       clearTimeout(timer);
-      socket.close();
-      resolve(result);
+      resolve({ servers, socket });
     };
     const socket = new Socket({
       url,
@@ -65,16 +70,13 @@ async function tryPath(iceServers, wanted) {
   try {
     return await new Promise((resolve) => {
       const timer = setTimeout(() => resolve("bad"), PATH_WITHIN);
-
+      let failed = false;
+      pc.onicecandidateerror = () => { failed = true; };
       pc.onicecandidate = ({ candidate }) => {
-
-        if (candidate?.type === wanted) {
-          clearTimeout(timer);
-          resolve("ok");
-        } else if (!candidate) {
-          clearTimeout(timer);
-          resolve("bad");
-        }
+        if (candidate && candidate.type !== wanted) return;
+        clearTimeout(timer);
+        // An outer address that is the inner one is not told apart: the server answered, and that is what counts.
+        resolve(candidate || (wanted === "srflx" && !failed) ? "ok" : "bad");
       };
       pc.createDataChannel("test");
       pc.setLocalDescription().catch(() => resolve("bad"));
@@ -84,15 +86,17 @@ async function tryPath(iceServers, wanted) {
   }
 }
 
-/** @param {(step: Step, outcome: Outcome) => void} tell */
+/** @param {(step: Step, outcome: Outcome) => void} tell @returns {Promise<MediaStream[]>} */
 async function probeDevices(tell) {
+  /** @type {MediaStream[]} */
+  const streams = [];
   for (const [step, constraints] of /** @type {const} */ ([["camera", { video: true }], ["mic", { audio: true }]])) {
     try {
-      const stream = await navigator.mediaDevices.getUserMedia(constraints);
-      for (const track of stream.getTracks()) track.stop();
+      streams.push(await navigator.mediaDevices.getUserMedia(constraints));
       tell(step, "ok");
     } catch {
       tell(step, "bad");
     }
   }
+  return streams;
 }

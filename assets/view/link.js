@@ -16,7 +16,7 @@ export function CopyLink({ app, wide = false }) {
   const shares = app.canShareLink;
   return html`
     <span class="copy-link">
-      <button type="button" class="button" data-kind=${wide ? "main" : "quiet"} data-testid=${wide ? "copy-link-invite" : "copy-link"} onClick=${async () => setState(await app.shareLink())}>
+      <button type="button" class="button" data-kind=${wide ? "main" : "quiet"} data-testid=${wide ? "copy-link-invite" : "copy-link"} aria-label=${shares ? t("room.shareLink") : t("room.link")} onClick=${async () => setState(await app.shareLink())}>
         <${Icon} name=${state === "copied" ? "check" : shares ? "share" : "link"} />
         <span class="copy-link-text">${state === "copied" ? t("room.linkCopied") : shares ? t("room.shareLink") : t("room.link")}</span>
       </button>

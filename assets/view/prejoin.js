@@ -116,13 +116,15 @@ function Meter({ media }) {
   return html`<meter class="level" min="0" max="1" value=${level} aria-label=${t("prejoin.level")}></meter>`;
 }
 
-/** Why camera or microphone are missing, in words. @param {{media: import("../call/media.js").Media}} props */
-export const Troubles = ({ media }) => {
+/** Why camera or microphone are missing, in words; during a call they can be put away. @param {{media: import("../call/media.js").Media, closable?: boolean}} props */
+export const Troubles = ({ media, closable = false }) => {
   const camera = media.cameraTrouble.value;
   const mic = media.micTrouble.value;
   return html`
     <div role="status" class="troubles">
-      ${camera && html`<p class="notice" data-kind="trouble"><${Icon} name="cameraOff" /><span>${t(`trouble.camera.${camera}`)}</span></p>`}
-      ${mic && html`<p class="notice" data-kind="trouble"><${Icon} name="micOff" /><span>${t(`trouble.mic.${mic}`)}</span></p>`}
+      ${camera && html`<p class="notice" data-kind="trouble"><${Icon} name="cameraOff" /><span>${t(`trouble.camera.${camera}`)}</span>
+        ${closable && html`<${IconButton} icon="close" label=${t("error.close")} onClick=${() => { media.cameraTrouble.value = ""; }} />`}</p>`}
+      ${mic && html`<p class="notice" data-kind="trouble"><${Icon} name="micOff" /><span>${t(`trouble.mic.${mic}`)}</span>
+        ${closable && html`<${IconButton} icon="close" label=${t("error.close")} onClick=${() => { media.micTrouble.value = ""; }} />`}</p>`}
     </div>`;
 };

@@ -28,7 +28,7 @@ export function Room({ app }) {
   const phone = app.width.value < PHONE;
   const shown = panel !== "";
   return html`
-    <div class="room" data-panel=${panel}>
+    <div class="room" data-panel=${panel} data-pictured=${app.pictured.value}>
       <header class="room-top">
         <span class="wordmark" aria-hidden="true"><${Bird} /></span>
         <span class="room-name">${room?.name ?? roomName}</span>
@@ -40,7 +40,7 @@ export function Room({ app }) {
       <div class="room-notices">
         <${Banner} app=${app} />
         <${Problem} problem=${problem} onclose=${() => session.happen({ type: "problem-seen" })} />
-        <${Troubles} media=${session.media} />
+        <${Troubles} media=${session.media} closable=${true} />
         ${blocked.value && html`
           <button type="button" class="notice hear" data-testid="hear" onClick=${allow}>
             <${Icon} name="sound" /><span><strong>${t("room.hear")}</strong> ${t("room.hearWhy")}</span>
@@ -150,6 +150,8 @@ const lastReaction = (rising, sessionId) => rising.findLast((one) => one.session
  */
 function tellViews(app, people, places, screens) {
   const timer = setTimeout(() => {
+    // In a picture of their own they are shown bigger than the stage knows.
+    if (app.pictured.peek()) return;
     const scale = Math.min(2, devicePixelRatio || 1);
     const sized = (/** @type {import("./grid.js").Rect | undefined} */ rect) => ({ w: Math.round((rect?.width ?? 0) * scale), h: Math.round((rect?.height ?? 0) * scale) });
     people.forEach((person, index) => {

@@ -1,7 +1,7 @@
 /**
  * Photographs every screen with made-up state, phone and desktop, light and dark, into the folder given (default
  * `shots/` here, not kept), and asks axe-core about each. Ends with 1 when axe finds anything or a script is refused.
- * `node gallery/run.mjs [folder] [part of a scene's name]`
+ * `node gallery/run.mjs [folder] [parts of scenes' names, comma-separated]`
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,30 +25,28 @@ const browser = await puppeteer.launch({
 });
 let faults = 0;
 try {
-  for (const scene of SCENES.filter((name) => name.includes(only))) {
+  for (const scene of SCENES.filter((name) => only.split(",").some((part) => name.includes(part)))) {
     for (const [device, width, height] of SIZES) {
       for (const light of ["light", "dark"]) {
-        for (const lang of light === "light" ? ["en"] : ["en"]) {
-          const page = await browser.newPage();
-          page.on("console", (message) => {
-            if (message.type() === "error") { faults += 1; console.error(scene, device, message.text()); }
-          });
-          page.on("pageerror", (error) => { faults += 1; console.error(scene, device, error); });
-          await page.setBypassCSP(false);
-          await page.setViewport({ width, height, hasTouch: device === "phone" });
-          await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: light }, { name: "prefers-reduced-motion", value: "reduce" }]);
-          await page.goto(`${server.url}/gallery/index.html?scene=${scene}&lang=${lang}`);
-          await page.waitForSelector("[data-ready]");
-          await new Promise((resolve) => setTimeout(resolve, 500));
-          await page.screenshot({ path: /** @type {`${string}.png`} */ (join(folder, `${scene.replace(":", "-")}-${device}-${light}.png`)) });
-          await page.evaluate(axe);
-          const { violations } = /** @type {any} */ (await page.evaluate("axe.run()"));
-          for (const violation of violations) {
-            faults += 1;
-            console.error(scene, device, light, violation.id, violation.help, violation.nodes.map((/** @type {any} */ node) => node.html.slice(0, 160)));
-          }
-          await page.close();
+        const page = await browser.newPage();
+        page.on("console", (message) => {
+          if (message.type() === "error") { faults += 1; console.error(scene, device, message.text()); }
+        });
+        page.on("pageerror", (error) => { faults += 1; console.error(scene, device, error); });
+        await page.setBypassCSP(false);
+        await page.setViewport({ width, height, hasTouch: device === "phone" });
+        await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: light }, { name: "prefers-reduced-motion", value: "reduce" }]);
+        await page.goto(`${server.url}/gallery/index.html?scene=${scene}&lang=${process.env.GALLERY_LANG ?? "en"}`);
+        await page.waitForSelector("[data-ready]");
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        await page.screenshot({ path: /** @type {`${string}.png`} */ (join(folder, `${scene.replace(":", "-")}-${device}-${light}.png`)) });
+        await page.evaluate(axe);
+        const { violations } = /** @type {any} */ (await page.evaluate("axe.run()"));
+        for (const violation of violations) {
+          faults += 1;
+          console.error(scene, device, light, violation.id, violation.help, violation.nodes.map((/** @type {any} */ node) => node.html.slice(0, 160)));
         }
+        await page.close();
       }
     }
   }
