@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createSocket } from "node:dgram";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { Server } from "../web/journeys/harness/server.js";
 import { until } from "../web/journeys/harness/wait.js";
 
@@ -43,14 +43,17 @@ const WAYS = [
   { title: "UDP, the even port and the one reserved after it", flags: ["+c"], port: "turn" },
 ];
 
-for (const { title, flags, port } of WAYS) {
-  test(`coturn's client relays over ${title}, and nothing is lost`, { timeout: DEADLINE + 10_000 }, async () => {
-    const { sent, received, lost } = await uclient(server.port(/** @type {any} */ (port)), "secret", flags);
-    assert(sent >= CLIENTS * MESSAGES, `${sent} messages were sent`);
-    assert.equal(received, sent, "each came back");
-    assert.equal(lost, 0);
-  });
-}
+// The client paces itself by the second and mostly waits: all of them run at once.
+describe("coturn's client relays, and nothing is lost", { concurrency: true }, () => {
+  for (const { title, flags, port } of WAYS) {
+    test(`over ${title}`, { timeout: DEADLINE + 10_000 }, async () => {
+      const { sent, received, lost } = await uclient(server.port(/** @type {any} */ (port)), "secret", flags);
+      assert(sent >= CLIENTS * MESSAGES, `${sent} messages were sent`);
+      assert.equal(received, sent, "each came back");
+      assert.equal(lost, 0);
+    });
+  }
+});
 
 test("a wrong password relays nothing", { timeout: DEADLINE + 10_000 }, async () => {
   await assert.rejects(uclient(server.port("turn"), "wrong", []), /Cannot complete Allocation/);
