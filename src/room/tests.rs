@@ -1176,6 +1176,28 @@ fn a_removed_person_is_told_why_and_may_come_again() {
 }
 
 #[test]
+fn whoever_is_thrown_out_leaves_no_seat_behind_elsewhere() {
+    let mut table = Table::with_everyone();
+    let token = table.resume[&2].clone();
+    let bob = table.id(2);
+    table.act(1, "kick", json!({"sessionId": bob}));
+    table.join(5, "coffee", "Bob");
+    let elsewhere = table.id(5);
+    table.forget_all();
+    table.resume_as(5, &token, None);
+    assert_eq!(table.refused(5), "kicked");
+    assert_eq!(
+        table.other,
+        [
+            Effect::Remove(PeerId::new(5)),
+            Effect::SeatEnded(elsewhere.parse().unwrap())
+        ]
+    );
+    table.gone(5, Departure::Left);
+    assert_eq!(table.rooms.census().rooms, 1, "coffee is no more");
+}
+
+#[test]
 fn a_ban_holds_by_session_and_address_until_the_room_ends() {
     let mut table = Table::with_everyone();
     let bob = table.id(2);
