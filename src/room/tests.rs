@@ -783,6 +783,19 @@ fn after_a_restart_people_sit_down_under_their_old_session() {
 }
 
 #[test]
+fn soon_after_a_start_whoever_has_left_is_not_taken_for_someone_from_before() {
+    let mut table = Table::new();
+    table.restart();
+    table.join(1, "tea", "Ann");
+    let token = table.resume[&1].clone();
+    table.say(1, r#"{"type":"logout"}"#);
+    table.forget_all();
+    table.connect(2, true);
+    table.resume_as(2, &token, None);
+    assert_eq!(table.heard(2)[0]["data"]["errorType"], "resume");
+}
+
+#[test]
 fn a_reload_is_waited_for_only_briefly() {
     let mut table = Table::new();
     table.join(1, "tea", "Ann");
