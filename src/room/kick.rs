@@ -114,7 +114,10 @@ impl Rooms {
     pub(super) fn throw_out(&mut self, socket: PeerId, why: Refusal) {
         self.refuse(socket, why);
         self.release_reservation(socket);
-        self.peers.remove(&socket);
         self.effects.push_back(Effect::Remove(socket));
+        // Its seat goes with it: it may sit elsewhere, under another session than the one it is thrown out for.
+        if let Some(thrown_out) = self.peers.remove(&socket) {
+            self.end_seat(thrown_out.session);
+        }
     }
 }

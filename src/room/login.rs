@@ -144,6 +144,7 @@ impl Rooms {
             resume,
             presence: Presence::Here(peer),
         });
+        self.tokens.see(session, now.monotonic);
         self.seated.insert(session, login.room);
         self.effects.push_back(Effect::SeatTaken(session));
         self.welcome(peer, session);

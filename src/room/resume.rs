@@ -4,7 +4,7 @@
 //! issues the next generation; the older one holds until the newer is first used, so that an
 //! answer lost on the way locks nobody out.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -45,11 +45,30 @@ pub(super) struct Tokens {
     key: ResumeKey,
     /// Until then, tokens of sessions we have never seen are from before a restart.
     restart_ends: Instant,
+    /// The sessions seen until then: where one of them has no seat any more, it was left for good.
+    seen: HashSet<SessionId>,
 }
 
 impl Tokens {
     pub(super) fn new(key: ResumeKey, restart_ends: Instant) -> Self {
-        Self { key, restart_ends }
+        Self {
+            key,
+            restart_ends,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// A session sits down.
+    pub(super) fn see(&mut self, session: SessionId, now: Instant) {
+        if now < self.restart_ends {
+            self.seen.insert(session);
+        } else {
+            self.seen = HashSet::new();
+        }
+    }
+
+    fn is_from_before_a_restart(&self, session: SessionId, now: Instant) -> bool {
+        now < self.restart_ends && !self.seen.contains(&session)
     }
 
     pub(super) fn seal(&self, session: SessionId, generation: u64, room: &RoomName) -> String {
@@ -192,7 +211,7 @@ impl Rooms {
         login: &Login,
         now: Moment,
     ) {
-        if now.monotonic >= self.tokens.restart_ends {
+        if !self.tokens.is_from_before_a_restart(session, now.monotonic) {
             return self.refuse(peer, SEAT_GONE);
         }
         match self.door(peer, session, &login.room) {

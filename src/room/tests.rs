@@ -783,6 +783,19 @@ fn after_a_restart_people_sit_down_under_their_old_session() {
 }
 
 #[test]
+fn soon_after_a_start_whoever_has_left_is_not_taken_for_someone_from_before() {
+    let mut table = Table::new();
+    table.restart();
+    table.join(1, "tea", "Ann");
+    let token = table.resume[&1].clone();
+    table.say(1, r#"{"type":"logout"}"#);
+    table.forget_all();
+    table.connect(2, true);
+    table.resume_as(2, &token, None);
+    assert_eq!(table.heard(2)[0]["data"]["errorType"], "resume");
+}
+
+#[test]
 fn a_reload_is_waited_for_only_briefly() {
     let mut table = Table::new();
     table.join(1, "tea", "Ann");
@@ -1173,6 +1186,28 @@ fn a_removed_person_is_told_why_and_may_come_again() {
     table.source = source(2);
     table.join(5, "tea", "Bob");
     assert_eq!(table.heard_types(5), ["joined", "room"]);
+}
+
+#[test]
+fn whoever_is_thrown_out_leaves_no_seat_behind_elsewhere() {
+    let mut table = Table::with_everyone();
+    let token = table.resume[&2].clone();
+    let bob = table.id(2);
+    table.act(1, "kick", json!({"sessionId": bob}));
+    table.join(5, "coffee", "Bob");
+    let elsewhere = table.id(5);
+    table.forget_all();
+    table.resume_as(5, &token, None);
+    assert_eq!(table.refused(5), "kicked");
+    assert_eq!(
+        table.other,
+        [
+            Effect::Remove(PeerId::new(5)),
+            Effect::SeatEnded(elsewhere.parse().unwrap())
+        ]
+    );
+    table.gone(5, Departure::Left);
+    assert_eq!(table.rooms.census().rooms, 1, "coffee is no more");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -305,10 +305,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 return;
             }
         }
-        let frame = end.frame();
-        let closed = self.wire.close(frame).await;
-        if closed.is_ok() {
-            self.discard_rest().await;
+        let closed = match end.frame() {
+            Some(frame) => {
+                let said = self.wire.close(Some(frame)).await.is_ok();
+                if said {
+                    self.hear_out(end).await;
+                }
+                said
+            }
+            // The library has the answer to the client's own goodbye ready (RFC 6455 §5.5.1).
+            None => self.wire.flush().await.is_ok(),
+        };
+        if closed {
+            let _ = self.wire.get_mut().shutdown().await; // it is dropped in any case
+        }
+    }
+
+    /// Waits for the client's half of the goodbye, so that it gets to see the reason. It waits for us to hang up.
+    async fn hear_out(&mut self, end: &End) {
+        match end {
+            // What follows cannot be read as messages.
+            End::FarTooBig | End::NotWebSocket(_) => self.discard_rest().await,
+            _ => while let Some(Ok(_)) = self.wire.next().await {},
         }
     }
 

@@ -1177,6 +1177,12 @@ impl Allocations {
             return Err(CODE_PEER_ADDR_FAMILY_MISMATCH);
         }
         match self.policy.standing(peer.ip()) {
+            // A permission is for an address, so clients may leave the port out.
+            Some(Standing::Public)
+                if peer.port() != 0 && !PeerPolicy::is_media_port(peer.port()) =>
+            {
+                Err(CODE_FORBIDDEN)
+            }
             Some(standing) => Ok(standing),
             None if self.shared.ports.holder(peer).is_some() => Ok(Standing::OurRelay),
             None => Err(CODE_FORBIDDEN),

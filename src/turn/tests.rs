@@ -1328,6 +1328,26 @@ fn nothing_passes_without_a_permission() {
 }
 
 #[test]
+fn services_are_refused_when_a_peer_is_named() {
+    let mut turn = TurnTest::new();
+    turn.allocate(client(1));
+    for service in ["8.8.8.8:1", "8.8.8.8:53", "8.8.8.8:1023"] {
+        assert_eq!(turn.permit(client(1), &[service]), 403, "{service}");
+        assert_eq!(turn.bind(client(1), 0x4000, at(service)), 403, "{service}");
+    }
+    assert!(
+        !turn.reaches(client(1), "8.8.8.8:1024"),
+        "nothing was granted"
+    );
+    assert_eq!(
+        turn.permit(client(1), &["8.8.8.8:0"]),
+        200,
+        "no port is named"
+    );
+    assert!(turn.reaches(client(1), "8.8.8.8:1024"));
+}
+
+#[test]
 fn a_permission_ends_after_five_minutes() {
     let mut turn = TurnTest::new();
     let relayed = turn.allocate(client(1));
@@ -1375,25 +1395,35 @@ fn permissions_and_channels_are_bounded() {
     assert_eq!(
         turn.permit(
             client(1),
-            &["8.8.0.1:1", "8.8.0.2:1", "8.8.0.3:1", "8.8.0.4:1"]
+            &[
+                "8.8.0.1:5001",
+                "8.8.0.2:5001",
+                "8.8.0.3:5001",
+                "8.8.0.4:5001"
+            ]
         ),
         508
     );
     assert_eq!(
         turn.permit(
             client(1),
-            &["8.8.0.1:1", "8.8.0.1:2", "8.8.0.2:1", "8.8.0.3:1"]
+            &[
+                "8.8.0.1:5001",
+                "8.8.0.1:5002",
+                "8.8.0.2:5001",
+                "8.8.0.3:5001"
+            ]
         ),
         200
     );
-    assert_eq!(turn.permit(client(1), &["8.8.0.4:1"]), 508);
-    assert_eq!(turn.permit(client(1), &["8.8.0.3:1"]), 200);
+    assert_eq!(turn.permit(client(1), &["8.8.0.4:5001"]), 508);
+    assert_eq!(turn.permit(client(1), &["8.8.0.3:5001"]), 200);
     assert_eq!(turn.bind(client(1), 0x4000, at("8.8.0.1:5000")), 200);
     assert_eq!(turn.bind(client(1), 0x4001, at("8.8.0.1:5001")), 200);
     assert_eq!(turn.bind(client(1), 0x4002, at("8.8.0.1:5002")), 508);
     assert_eq!(turn.bind(client(1), 0x4001, at("8.8.0.1:5001")), 200);
     turn.pass(seconds(300));
-    assert_eq!(turn.permit(client(1), &["8.8.0.4:1"]), 200);
+    assert_eq!(turn.permit(client(1), &["8.8.0.4:5001"]), 200);
 }
 
 // ---- peers that are refused (and what coturn once let through) ----

@@ -1,7 +1,12 @@
 //! What a socket may and may not do, whoever is behind it.
 
-use futures_util::SinkExt;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::harness::{Peer, TestServer};
@@ -206,6 +211,35 @@ async fn one_address_has_two_hundred_sockets() {
         assert!(tries < 1000, "a closed socket still counts");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_goodbye_is_answered_and_the_server_hangs_up() {
+    let server = TestServer::start().await;
+    let mut peer = server.page().await;
+    let goodbye = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    };
+    peer.wire.close(Some(goodbye)).await.unwrap();
+    assert_eq!(peer.closed_with().await, 1000);
+    assert!(
+        peer.wire.next().await.is_none(),
+        "closed, and in order: TLS says that it is the end"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_answers_the_servers_goodbye_need_not_wait() {
+    let server = TestServer::start().await;
+    let mut peer = server.page().await;
+    for _ in 0..20 {
+        peer.send_text("nonsense").await;
+    }
+    assert_eq!(peer.closed_with().await, 4002);
+    // The library answers by itself; a server that hangs up only after its patience of 2 s is too late here.
+    let ended = timeout(Duration::from_secs(1), peer.wire.next()).await;
+    assert!(ended.is_ok_and(|frame| frame.is_none()));
 }
 
 #[tokio::test]
