@@ -19,6 +19,9 @@ const TOTAL = Number(process.env.TURNSTONE_MALFORMED ?? 30_000);
 /** How much of the total goes where. */
 const SHARES = { udp: 0.5, webSocket: 0.3, tcp: 0.1, tls: 0.1 };
 
+/** What a process of some 10 MiB may hold more or less of without having lost any: the allocator keeps an arena per thread, in KiB. */
+const ALLOCATOR_NOISE = 2_048;
+
 /** Faults a server takes on one socket before it closes it are 20; a few more are sent to see it do so. */
 const FRAMES_PER_SOCKET = 30;
 const CHUNKS_PER_STREAM = 5;
@@ -47,7 +50,7 @@ test("malformed frames and datagrams leave the server serving, and cost no memor
   await storm(random(SEED), TOTAL);
   await serves();
   let now = 0;
-  await until(`memory is back near ${start} KiB`, () => (now = server.memory()) <= start * 1.1, 60_000)
+  await until(`memory is back near ${start} KiB`, () => (now = server.memory()) <= Math.max(start * 1.1, start + ALLOCATOR_NOISE), 60_000)
     .catch(() => assert.fail(`memory went from ${start} to ${now} KiB`));
   console.log(`resident memory: ${start} KiB before, ${now} KiB after`);
   const lines = server.errors.slice(told);
