@@ -3,9 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { Server, TestAuthority, chromium, firefox, journey, until } from "./harness.js";
-
-const NAME = "calls.test";
+import { LOCAL_NAME, Server, TestAuthority, chromium, firefox, journey, until } from "./harness.js";
 
 /** @type {Server} */
 let server;
@@ -16,9 +14,9 @@ let fox;
 
 before(async () => {
   const trust = new TestAuthority();
-  server = await Server.start({ name: "firefox", host: NAME, sslDir: trust.certificate([NAME]), flags: ["--domain", NAME] });
-  chrome = await chromium({ trust, names: [NAME] });
-  fox = await firefox({ trust, names: [NAME] });
+  server = await Server.start({ name: "firefox", host: LOCAL_NAME, sslDir: trust.certificate([LOCAL_NAME]), flags: ["--domain", LOCAL_NAME] });
+  chrome = await chromium({ trust });
+  fox = await firefox({ trust });
 });
 
 after(async () => {
@@ -36,9 +34,9 @@ journey("Firefox first, Chromium second, the direct way", async (scene) => {
 });
 
 const WAYS = [
-  { title: "UDP", url: () => `turn:${NAME}:${server.port("turn")}?transport=udp`, relayProtocol: "udp" },
-  { title: "TCP", url: () => `turn:${NAME}:${server.port("https")}?transport=tcp`, relayProtocol: "tcp" },
-  { title: "TLS", url: () => `turns:${NAME}:${server.port("https")}?transport=tcp`, relayProtocol: "tls" },
+  { title: "UDP", url: () => `turn:${LOCAL_NAME}:${server.port("turn")}?transport=udp`, relayProtocol: "udp" },
+  { title: "TCP", url: () => `turn:${LOCAL_NAME}:${server.port("https")}?transport=tcp`, relayProtocol: "tcp" },
+  { title: "TLS", url: () => `turns:${LOCAL_NAME}:${server.port("https")}?transport=tcp`, relayProtocol: "tls" },
 ];
 
 for (const { title, url, relayProtocol } of WAYS) {

@@ -2,9 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { Server, TestAuthority, chromium, journey, until } from "./harness.js";
-
-const NAME = "calls.test";
+import { LOCAL_NAME, Server, TestAuthority, chromium, journey, until } from "./harness.js";
 
 /** @type {Server} */
 let server;
@@ -13,8 +11,8 @@ let browser;
 
 before(async () => {
   const trust = new TestAuthority();
-  server = await Server.start({ name: "offline", host: NAME, sslDir: trust.certificate([NAME]), flags: ["--domain", NAME] });
-  browser = await chromium({ trust, names: [NAME] });
+  server = await Server.start({ name: "offline", host: LOCAL_NAME, sslDir: trust.certificate([LOCAL_NAME]), flags: ["--domain", LOCAL_NAME] });
+  browser = await chromium({ trust });
 });
 
 after(async () => {

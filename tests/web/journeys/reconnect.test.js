@@ -77,11 +77,12 @@ for (const end of /** @type {const} */ (["stopped", "killed"])) {
     await alice.seesAndHears(bob);
     await bob.seesAndHears(alice);
     await mortal.restart();
-    await until("both are back", async () => {
-      await alice.isInside();
-      await bob.isInside();
-      return (await alice.tiles()).join() === bob.session && (await bob.tiles()).join() === alice.session;
-    });
+    for (const person of [alice, bob]) {
+      await until(`${person.name} has joined again`, async () => (await person.received("joined")).length === 2);
+      await person.isInside();
+    }
+    await alice.seesTilesOf(bob);
+    await bob.seesTilesOf(alice);
     await alice.say("we are back");
     await bob.openChat();
     await bob.reads(/we are back/);
