@@ -9,7 +9,7 @@ import { artifact, slug } from "./harness/artifacts.js";
 import { Person } from "./harness/person.js";
 import { pause } from "./harness/wait.js";
 
-export { TestAuthority, chromium, firefox } from "./harness/browser.js";
+export { LOCAL_NAME, TestAuthority, chromium, firefox } from "./harness/browser.js";
 export { Person, handle } from "./harness/person.js";
 export { BINARY, Server, temporaryFolder } from "./harness/server.js";
 export { pause, until } from "./harness/wait.js";

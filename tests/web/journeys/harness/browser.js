@@ -39,15 +39,14 @@ const CHROMIUM = [
 ];
 
 /**
- * @param {{ camera?: "granted" | "refused" | "missing", cameras?: number, trust?: TestAuthority, names?: string[] }} [options]
- *   with `trust` certificates are checked for real, against that authority; `names` resolve to this machine
+ * @param {{ camera?: "granted" | "refused" | "missing", cameras?: number, trust?: TestAuthority }} [options]
+ *   with `trust` certificates are checked for real, against that authority
  * @returns {Promise<Browser>}
  */
-export async function chromium({ camera = "granted", cameras = 1, trust, names = [] } = {}) {
+export async function chromium({ camera = "granted", cameras = 1, trust } = {}) {
   const args = [...CHROMIUM];
   if (camera !== "missing") args.push(`--use-fake-device-for-media-stream=device-count=${cameras},display-media-type=monitor,fps=20`);
   args.push(`--use-fake-ui-for-media-stream${camera === "refused" ? "=deny" : ""}`);
-  if (names.length > 0) args.push(`--host-resolver-rules=${names.map((name) => `MAP ${name} 127.0.0.1`).join(",")}`);
   let env = process.env;
   if (trust) {
     const home = temporaryFolder("home");
@@ -60,10 +59,10 @@ export async function chromium({ camera = "granted", cameras = 1, trust, names =
 }
 
 /**
- * @param {{ trust?: TestAuthority, names?: string[] }} [options]
+ * @param {{ trust?: TestAuthority }} [options]
  * @returns {Promise<Browser>}
  */
-export async function firefox({ trust, names = [] } = {}) {
+export async function firefox({ trust } = {}) {
   const userDataDir = temporaryFolder("firefox");
   trust?.install(userDataDir);
   return puppeteer.launch({
@@ -79,11 +78,12 @@ export async function firefox({ trust, names = [] } = {}) {
       "media.peerconnection.ice.obfuscate_host_addresses": false,
       "media.autoplay.default": 0,
       "media.autoplay.blocking_policy": 0,
-      "network.dns.localDomains": names.join(","),
-      "network.dns.disableIPv6": true,
     },
   });
 }
+
+/** A name that every browser takes for this machine, for pages and for ICE servers alike (RFC 6761 §6.3). */
+export const LOCAL_NAME = "calls.localhost";
 
 /** A certificate authority of this test run alone, and what it signs. */
 export class TestAuthority {

@@ -79,6 +79,11 @@ export class Server {
     return status;
   }
 
+  /** Asks it to end, as a restart does; `restart` starts it again. Returns the exit status. */
+  interrupt() {
+    return this.#end("SIGTERM");
+  }
+
   /** Ends it as a power cut would; data and ports can be used again by `restart`. */
   kill() {
     return this.#end("SIGKILL");

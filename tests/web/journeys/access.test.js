@@ -1,0 +1,107 @@
+// The page for people who use no mouse or no eyes: axe-core finds nothing on any screen, and the keyboard alone is enough.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before } from "node:test";
+import { Server, chromium, handle, journey, until } from "./harness.js";
+
+const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+/** @type {Server} */
+let server;
+/** @type {import("puppeteer-core").Browser} */
+let browser;
+
+before(async () => {
+  server = await Server.start({ name: "access" });
+  browser = await chromium();
+});
+
+after(async () => {
+  await browser?.close();
+  assert.equal(await server?.stop(), 0, "the server ends well");
+});
+
+for (const dark of [false, true]) {
+  for (const screen of /** @type {const} */ (["laptop", "phone"])) {
+    journey(`axe-core finds nothing on a ${dark ? "dark" : "light"} ${screen}`, async (scene) => {
+      const alice = await scene.person(browser, server, "Alice", { screen, dark });
+      const bob = await scene.person(browser, server, "Bob");
+      const room = `axe ${screen} ${dark}`;
+      await alice.page.goto(alice.address("/"), { waitUntil: "load" });
+      await alice.find("join");
+      await finds(alice, "home");
+      await alice.visit(room);
+      await alice.seesItself();
+      await finds(alice, "door");
+      await alice.enter();
+      await finds(alice, "alone");
+      await bob.join(room);
+      await alice.sees(bob);
+      await finds(alice, "two");
+      await bob.say("hello");
+      await alice.openChat();
+      await alice.reads(/hello/);
+      await finds(alice, "chat");
+    });
+  }
+}
+
+/** @param {import("./harness.js").Person} person @param {string} where */
+async function finds(person, where) {
+  // By CDP, as the page's policy lets no script of others in.
+  await person.page.evaluate(AXE);
+  const violations = await person.page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.html).join(" | ")}`);
+  });
+  assert.deepEqual(violations, [], `axe-core on ${where}`);
+}
+
+journey("the keyboard alone joins, mutes, writes, shares and leaves", async (scene) => {
+  const bob = await scene.person(browser, server, "Bob");
+  await bob.join("keys");
+  const alice = await scene.person(browser, server, "Alice");
+  await alice.page.goto(alice.address("/"), { waitUntil: "load" });
+  await alice.find("join");
+  await tabTo(alice, "name-input");
+  await alice.page.keyboard.type("Alice");
+  await tabTo(alice, "room-input");
+  await alice.page.keyboard.type("keys");
+  await tabTo(alice, "join");
+  await alice.page.keyboard.press("Enter");
+  await alice.find("self-view");
+  await alice.seesItself();
+  await tabTo(alice, "join");
+  await alice.page.keyboard.press("Enter");
+  await alice.isInside();
+  await bob.seesTilesOf(alice);
+  await tabTo(alice, "toggle-mic");
+  await alice.page.keyboard.press("Space");
+  await until("Bob's page knows that Alice is muted", async () => (await bob.received("status")).some(({ data }) => data?.mic === false));
+  if (!await alice.shows("chat-input")) {
+    await tabTo(alice, "open-chat");
+    await alice.page.keyboard.press("Enter");
+  }
+  await tabTo(alice, "chat-input");
+  await alice.page.keyboard.type("typed");
+  await alice.page.keyboard.press("Enter");
+  await bob.openChat();
+  await bob.reads(/typed/);
+  await tabTo(alice, "share-screen");
+  await alice.page.keyboard.press("Enter");
+  await bob.sees(alice, "screen-tile");
+  await tabTo(alice, "leave");
+  await alice.page.keyboard.press("Enter");
+  await bob.seesTilesOf();
+});
+
+/** Presses Tab until that control has the focus, and checks that the focus can be seen. @param {import("./harness.js").Person} person @param {string} name */
+async function tabTo(person, name) {
+  await person.find(name);
+  for (let press = 0; press < 60; press += 1) {
+    if (await person.page.$eval(handle(name), (element) => element.matches(":focus") || (element.contains(document.activeElement) && document.activeElement !== document.body))) return;
+    await person.page.keyboard.press("Tab");
+  }
+  assert.fail(`${name} is not reached by Tab`);
+}

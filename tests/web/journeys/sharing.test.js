@@ -1,0 +1,61 @@
+// Screens are shown beside cameras, several at once; devices are changed in the middle of a call.
+
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { Server, chromium, journey, until } from "./harness.js";
+
+/** @type {Server} */
+let server;
+/** @type {import("puppeteer-core").Browser} */
+let browser;
+
+before(async () => {
+  server = await Server.start({ name: "sharing" });
+  browser = await chromium({ cameras: 2 });
+});
+
+after(async () => {
+  await browser?.close();
+  assert.equal(await server?.stop(), 0, "the server ends well");
+});
+
+journey("a shared screen is seen beside the camera, and gone when it ends", async (scene) => {
+  const alice = await scene.person(browser, server, "Alice");
+  const bob = await scene.person(browser, server, "Bob");
+  await alice.join("screen");
+  await bob.join("screen");
+  await alice.seesAndHears(bob);
+  await bob.click("share-screen");
+  await alice.sees(bob, "screen-tile");
+  await alice.seesAndHears(bob);
+  const screen = await alice.media(bob, "screen-tile");
+  const camera = await alice.media(bob);
+  assert(screen.width > camera.width, `a screen of ${screen.width}, a camera of ${camera.width} pixels`);
+  await bob.click("share-screen");
+  await until("the screen is gone", async () => (await alice.tiles("screen-tile")).length === 0);
+  await alice.seesAndHears(bob);
+  await bob.click("share-screen");
+  await alice.sees(bob, "screen-tile");
+});
+
+journey("two screens at once, and a newcomer sees both", async (scene) => {
+  const alice = await scene.person(browser, server, "Alice");
+  const bob = await scene.person(browser, server, "Bob");
+  await alice.join("screens");
+  await bob.join("screens");
+  await alice.seesAndHears(bob);
+  await alice.click("share-screen");
+  await bob.sees(alice, "screen-tile");
+  await bob.click("share-screen");
+  await alice.sees(bob, "screen-tile");
+  await bob.sees(alice, "screen-tile");
+  const cho = await scene.person(browser, server, "Cho");
+  await cho.join("screens");
+  for (const other of [alice, bob]) {
+    await cho.sees(other, "screen-tile");
+    await cho.seesAndHears(other);
+  }
+  await cho.picture("two screens shared");
+  await alice.leave();
+  await until("only Bob's screen is left", async () => (await cho.tiles("screen-tile")).join() === bob.session);
+});
