@@ -261,6 +261,34 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| config.web.allow_origins.clone(),
     },
     Setting {
+        flag: "allow-frame",
+        value: "ORIGIN",
+        repeat: true,
+        key: Some("https.allow_frames"),
+        default: "none",
+        help: "another site that may show ours in a frame",
+        secret: false,
+        fill: |config, typed| {
+            typed.each(value::origin, |origins| {
+                config.web.frame_ancestors = unique(origins)
+            });
+        },
+        show: |config| config.web.frame_ancestors.clone(),
+    },
+    Setting {
+        flag: "sockets-per-address",
+        value: "N",
+        repeat: false,
+        key: Some("https.sockets_per_address"),
+        default: "200",
+        help: "WebSockets from one address, at least 1",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::limit, |n| config.web.limits.sockets_per_address = n);
+        },
+        show: |config| vec![config.web.limits.sockets_per_address.to_string()],
+    },
+    Setting {
         flag: "capacity",
         value: "N",
         repeat: false,

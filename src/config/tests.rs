@@ -63,6 +63,8 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("ssl-dir", "/srv/ssl"),
         ("well-known-dir", "/srv/well-known"),
         ("allow-origin", "https://app.example.org"),
+        ("allow-frame", "https://app.example.org"),
+        ("sockets-per-address", "20"),
         ("capacity", "6"),
         ("history", "present"),
         ("admin-listen", "127.0.0.1:9000"),

@@ -257,6 +257,14 @@ pub(super) fn capacity(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("a room holds 1 to {LARGEST_ROOM} people, a whole number"))
 }
 
+/// A limit that nothing works without.
+pub(super) fn limit(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|&limit| limit >= 1)
+        .ok_or_else(|| "a limit is a whole number, at least 1".to_owned())
+}
+
 /// Whether newcomers may read what was written before they came: `all` or `present`.
 pub(super) fn history(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -640,6 +648,15 @@ mod tests {
         for text in ["", "0", "1001", "-1", "ten", "1.5", "99999999999999999999"] {
             mistaken(capacity, &[(text, "1 to 1000")]);
         }
+        mean(limit, &[("1", "1"), ("5000", "5000")]);
+        mistaken(
+            limit,
+            &[
+                ("0", "at least 1"),
+                ("-1", "at least 1"),
+                ("", "at least 1"),
+            ],
+        );
         mean(history, &[("all", "true"), ("Present", "false")]);
         mistaken(history, &[("", "read by all"), ("some", "read by all")]);
         mean(log_format, &[("text", "text"), ("JSON", "json")]);
