@@ -2,8 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use tracing::warn;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
 
 use crate::turn::{ExternalAddresses, ExternalIp, Family, PeerPolicy};
 
@@ -16,6 +19,26 @@ pub fn interface_addresses() -> io::Result<Vec<IpAddr>> {
     addresses.sort_unstable();
     addresses.dedup();
     Ok(addresses)
+}
+
+/// How often interfaces are looked at again: a machine gets other addresses while it runs.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Keeps `tell` informed of this machine's addresses, those of its interfaces and `others`, until `stop`.
+pub(super) async fn watch_own(
+    others: Vec<IpAddr>,
+    tell: impl Fn(&[IpAddr]),
+    stop: CancellationToken,
+) {
+    while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+        match interface_addresses() {
+            Ok(mut own) => {
+                own.extend(&others);
+                tell(&own);
+            }
+            Err(error) => debug!(%error, "cannot list this machine's addresses"),
+        }
+    }
 }
 
 /// Finds what relayed ports are seen at. `configured` wins, family by family; else a public address on an interface;
@@ -77,19 +100,24 @@ fn choose(
             });
         }
         let best = best?;
-        if !best.is_loopback() {
-            warn!(
-                family = ?family,
-                "no public address was found; calls that need the relay will only work inside this network \
-                 (set --external-ip)"
-            );
-        }
         Some(ExternalIp {
             public: best,
             local: Some(best),
         })
     };
     let (v4, v6) = (pick(Family::V4), pick(Family::V6));
+    let found: Vec<IpAddr> = [v4, v6].into_iter().flatten().map(|ip| ip.public).collect();
+    let is_reachable = |ip: &IpAddr| {
+        of_family(configured, Family::of(*ip)).is_some()
+            || public(&[*ip], Family::of(*ip)).is_some()
+            || ip.is_loopback()
+    };
+    if !found.iter().any(is_reachable) {
+        warn!(
+            "no public address was found; calls that need the relay will only work inside this network \
+             (set --external-ip)"
+        );
+    }
     let mut own: Vec<IpAddr> = interfaces.to_vec();
     for external in configured.iter().copied().chain(v4).chain(v6) {
         own.push(external.public);

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -52,6 +52,8 @@ pub struct Server {
     addresses: Addresses,
     tls: Tls,
     stop: CancellationToken,
+    /// A server that is dropped stops as well, without waiting.
+    _end: DropGuard,
     /// Fires last: who watches sees the server stop.
     watching: CancellationToken,
     tasks: TaskTracker,
@@ -130,6 +132,11 @@ impl Server {
         let tasks = TaskTracker::new();
         let credentials = Arc::new(Credentials::new(&secret.key_for("turn sessions"), &turn));
         let udp = bound.udp_addresses();
+        let seen_at: Vec<IpAddr> = [external.v4, external.v6]
+            .into_iter()
+            .flatten()
+            .map(|ip| ip.public)
+            .collect();
         let relay = Relay::start(turn, Arc::clone(&credentials), external, &udp)
             .map_err(StartError::Relay)?;
         let (rooms, gauges, owner) = rooms::start(
@@ -193,9 +200,18 @@ impl Server {
             let (tls, stop) = (tls.clone(), stop.clone());
             async move { tls.watch(stop).await }
         });
+        let own = relay.handle();
+        tasks.spawn(address::watch_own(
+            seen_at,
+            move |addresses| own.set_own_addresses(addresses),
+            stop.clone(),
+        ));
+        // Nobody waits for it: whoever asks earlier gets that file compressed there and then.
+        tokio::task::spawn_blocking(web::assets::compress_all);
         Ok(Self {
             addresses,
             tls,
+            _end: stop.clone().drop_guard(),
             stop,
             watching,
             tasks,
