@@ -1219,6 +1219,7 @@ fn whoever_is_thrown_out_leaves_no_seat_behind_elsewhere() {
     let mut table = Table::with_everyone();
     let token = table.resume[&2].clone();
     let bob = table.id(2);
+    table.gone(2, Departure::Broken);
     table.act(1, "kick", json!({"sessionId": bob}));
     table.join(5, "coffee", "Bob");
     let elsewhere = table.id(5);
