@@ -1,7 +1,12 @@
 //! Someone leaves, or a socket closes.
 
-use super::{AWAY, AWAY_AFTER_UNLOAD, Departure, Effect, Moment, Presence, Room, Rooms, resume};
-use crate::id::{PeerId, SessionId};
+use std::collections::HashMap;
+
+use super::{
+    AWAY, AWAY_AFTER_UNLOAD, AWAY_PER_SOURCE_MAX, Departure, Effect, Moment, Presence, Room, Rooms,
+    resume,
+};
+use crate::id::{PeerId, SessionId, Source};
 use crate::message::{Leaver, Role, RoleChange, ToPeer};
 
 impl Rooms {
@@ -29,11 +34,15 @@ impl Rooms {
             _ => return self.end_seat(session),
         };
         let until = now.monotonic + grace;
-        seat.presence = Presence::Away {
-            until,
-            missed: resume::Missed::default(),
-        };
+        let missed = resume::Missed::default();
+        let source = seat.source;
+        seat.presence = Presence::Away { until, missed };
         self.away.insert((until, session));
+        let away = self.away_by_source.entry(source).or_default();
+        *away += 1;
+        if *away > AWAY_PER_SOURCE_MAX {
+            return self.end_seat(session);
+        }
         self.announce_away(session, true);
     }
 
@@ -51,6 +60,7 @@ impl Rooms {
         let seat = room.seats.remove(place);
         if let Presence::Away { until, .. } = seat.presence {
             self.away.remove(&(until, session));
+            one_fewer(&mut self.away_by_source, seat.source);
         }
         self.effects.push_back(Effect::SeatEnded(session));
         if room.seats.is_empty() {
@@ -97,6 +107,16 @@ impl Rooms {
         };
         status.away = away;
         self.announce_status(session);
+    }
+}
+
+/// Someone from there is away no longer.
+pub(super) fn one_fewer(away: &mut HashMap<Source, usize>, source: Source) {
+    if let Some(count) = away.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            away.remove(&source);
+        }
     }
 }
 

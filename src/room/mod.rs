@@ -42,6 +42,9 @@ pub const AWAY: Duration = Duration::from_secs(60);
 /// How long a seat is kept after its page was closed or reloaded: a reload is back within seconds,
 /// and nobody should look at an empty seat for longer than that.
 pub const AWAY_AFTER_UNLOAD: Duration = Duration::from_secs(15);
+/// How many seats are kept for people away from one address. Sockets are limited by address and seats
+/// are not, so without this one program could fill the memory, and rooms, by breaking off again and again.
+pub const AWAY_PER_SOURCE_MAX: usize = 500;
 
 const NOT_HERE: Refusal = Refusal::new(ErrorType::NotFound, "This person is not in the room.");
 const NOT_HOST: Refusal = Refusal::new(ErrorType::Denied, "Only a host may do that.");
@@ -170,6 +173,8 @@ pub struct Rooms {
     reservations: HashMap<RoomName, random_check::Reservation>,
     /// When the seats of people away end.
     away: BTreeSet<(Instant, SessionId)>,
+    /// How many people are away, by where they come from; none is not listed.
+    away_by_source: HashMap<Source, usize>,
     effects: VecDeque<Effect>,
 }
 
@@ -237,6 +242,7 @@ impl Rooms {
             seated: HashMap::new(),
             reservations: HashMap::new(),
             away: BTreeSet::new(),
+            away_by_source: HashMap::new(),
             effects: VecDeque::new(),
         }
     }

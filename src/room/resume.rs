@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
 use super::kick::Return;
+use super::leave::one_fewer;
 use super::login::Door;
 use super::{Effect, Moment, Presence, Rooms};
 use crate::id::{PeerId, RoomName, SessionId};
@@ -178,12 +179,13 @@ impl Rooms {
             return self.refuse(peer, SEAT_GONE);
         };
         seat.resume = generations;
-        seat.source = source;
+        let was_from = std::mem::replace(&mut seat.source, source);
         let was = std::mem::replace(&mut seat.presence, Presence::Here(peer));
         self.move_session(peer, session);
         let missed = match was {
             Presence::Away { until, missed } => {
                 self.away.remove(&(until, session));
+                one_fewer(&mut self.away_by_source, was_from);
                 missed
             }
             Presence::Here(old) => {

@@ -601,6 +601,32 @@ fn a_broken_socket_is_away_and_then_gone() {
 }
 
 #[test]
+fn so_many_seats_are_kept_for_one_address_and_no_more() {
+    let mut table = Table::new();
+    let count = u64::try_from(AWAY_PER_SOURCE_MAX).unwrap();
+    table.join(0, "tea", "Ann");
+    table.gone(0, Departure::Broken);
+    for peer in 1..=count {
+        table.join(peer, &format!("room {peer}"), "Bob");
+        table.gone(peer, Departure::Broken);
+    }
+    assert_eq!(table.rooms.census().seats, AWAY_PER_SOURCE_MAX);
+    table.source = source(2);
+    table.join(2000, "coffee", "Cid");
+    table.gone(2000, Departure::Broken);
+    assert_eq!(table.rooms.census().seats, AWAY_PER_SOURCE_MAX + 1);
+    // Whoever comes back from elsewhere is away from there the next time.
+    let token = table.resume[&0].clone();
+    table.connect(2001, true);
+    table.resume_as(2001, &token, None);
+    table.gone(2001, Departure::Broken);
+    assert_eq!(table.rooms.away_by_source[&source(2)], 2);
+    table.pass(AWAY);
+    assert_eq!(table.rooms.census().seats, 0);
+    assert!(table.rooms.away_by_source.is_empty());
+}
+
+#[test]
 fn a_seed_clients_seat_ends_with_its_socket() {
     let mut table = Table::new();
     table.join(1, "tea", "Ann");
@@ -1193,6 +1219,7 @@ fn whoever_is_thrown_out_leaves_no_seat_behind_elsewhere() {
     let mut table = Table::with_everyone();
     let token = table.resume[&2].clone();
     let bob = table.id(2);
+    table.gone(2, Departure::Broken);
     table.act(1, "kick", json!({"sessionId": bob}));
     table.join(5, "coffee", "Bob");
     let elsewhere = table.id(5);
