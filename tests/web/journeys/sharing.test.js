@@ -11,7 +11,8 @@ let browser;
 
 before(async () => {
   server = await Server.start({ name: "sharing" });
-  browser = await chromium({ cameras: 2 });
+  // Chromium's second fake camera is a depth camera, whose pictures it cannot encode; the third is an ordinary one.
+  browser = await chromium({ cameras: 3 });
 });
 
 after(async () => {
@@ -59,3 +60,34 @@ journey("two screens at once, and a newcomer sees both", async (scene) => {
   await alice.leave();
   await until("only Bob's screen is left", async () => (await cho.tiles("screen-tile")).join() === bob.session);
 });
+
+for (const [label, kind] of [["Camera", "video"], ["Microphone", "audio"]]) {
+  journey(`another ${label.toLowerCase()} is taken in the middle of a call, without a new offer`, async (scene) => {
+    const alice = await scene.person(browser, server, "Alice");
+    const bob = await scene.person(browser, server, "Bob");
+    await alice.join(`devices ${kind}`);
+    await bob.join(`devices ${kind}`);
+    await alice.seesAndHears(bob);
+    const before = await deviceInUse(bob, kind);
+    const offers = (await alice.received("offer")).length + (await bob.received("offer")).length;
+    const settings = await bob.page.waitForSelector('aria/Devices[role="button"]', { visible: true });
+    await settings?.click();
+    const choice = await bob.page.waitForSelector(`aria/${label}[role="combobox"]`, { visible: true });
+    assert(choice, `there is a choice of ${label}`);
+    const other = await until("another device is offered", () => choice.evaluate((select, used) =>
+      [.../** @type {HTMLSelectElement} */ (select).options].map(({ value }) => value).filter((value) => value !== "" && value !== used).at(-1), before));
+    await choice.select(other);
+    await until(`${label} is the other one`, async () => await deviceInUse(bob, kind) === other);
+    await bob.page.keyboard.press("Escape");
+    await alice.seesAndHears(bob);
+    assert.equal((await alice.received("offer")).length + (await bob.received("offer")).length, offers, "the track was replaced");
+  });
+}
+
+/** What the page sends from: the device behind the first outgoing track of that kind. @param {import("./harness.js").Person} person @param {string} kind @returns {Promise<string | undefined>} */
+function deviceInUse(person, kind) {
+  return person.page.evaluate((wanted) => globalThis.__watch.connections
+    .filter((connection) => connection.connectionState === "connected")
+    .flatMap((connection) => connection.getSenders())
+    .find((sender) => sender.track?.kind === wanted)?.track?.getSettings().deviceId, kind);
+}
