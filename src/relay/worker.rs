@@ -66,9 +66,14 @@ struct Mail {
 impl Mail {
     /// Sends all that waits. Sockets must neither open nor close before it is done.
     fn send(&mut self) {
+        self.send_keeping_inbox();
+        self.inbox.clear();
+    }
+
+    /// The same while datagrams that have arrived are still to be looked at.
+    fn send_keeping_inbox(&mut self) {
         self.outbox.send(&self.inbox, &self.outgoing);
         self.outgoing.clear();
-        self.inbox.clear();
     }
 
     /// Makes sure that this many datagrams can be received.
@@ -253,7 +258,7 @@ impl Worker {
                     self.forward(mail, at, start, forward);
                 } else if let Some(effect) = self.core.next_effect() {
                     // What waits is named by socket, and sockets may be closed and opened now.
-                    mail.send();
+                    mail.send_keeping_inbox();
                     self.carry_out_one(effect, now);
                     self.carry_out(now);
                 }

@@ -282,6 +282,25 @@ async fn a_stream_may_come_in_any_pieces() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_arrive_together_are_all_answered() {
+    let relay = TestRelay::start(|_| {}).await;
+    let (socket, _) = peer();
+    socket.connect(relay.udp).unwrap();
+    let mut bytes = [0; 1_500];
+    for round in 0..40 {
+        for n in 0..20 {
+            let id = [round, n, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            let request = build_with(id, METHOD_BINDING, CLASS_REQUEST, &[]);
+            socket.send(&request.raw).unwrap();
+        }
+        for n in 0..20 {
+            let len = socket.recv(&mut bytes).unwrap();
+            assert_eq!(parse(&bytes[..len]).0.transaction_id.0[..2], [round, n]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_client_that_takes_nothing_stalls_nobody() {
     let relay = TestRelay::start(|settings| {
         lifted(settings);
