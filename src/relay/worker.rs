@@ -622,7 +622,11 @@ impl Worker {
                     *place = Some(stream);
                 }
             }
-            Err(reason) => self.close(stream, reason, now),
+            Err(reason) => {
+                // What was asked before is answered still, as far as the client takes it now.
+                let _ = stream.write(now.at);
+                self.close(stream, reason, now);
+            }
         }
     }
 

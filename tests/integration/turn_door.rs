@@ -1,6 +1,7 @@
 //! The relay at its ports, tried with what well-behaved clients do not do.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -297,6 +298,23 @@ async fn requests_that_arrive_together_are_all_answered() {
             let len = socket.recv(&mut bytes).unwrap();
             assert_eq!(parse(&bytes[..len]).0.transaction_id.0[..2], [round, n]);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_is_answered_before_a_stream_is_closed() {
+    let relay = TestRelay::start(|_| {}).await;
+    let request = build_with([7; 12], METHOD_BINDING, CLASS_REQUEST, &[]).raw;
+    for after in [&[][..], &[0xFF]] {
+        let mut stream = TcpStream::connect(relay.tcp).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        stream.write_all(&[&request, after].concat()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(parse(&answer).0.transaction_id.0, [7; 12]);
     }
 }
 
