@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::Timespec;
 use rustix::event::epoll;
-use tracing::{debug, error, info};
+use tracing::{debug, error};
 
 use super::socket::{self, Listener};
 use super::stream::{Closed, Ready, SCRATCH, StreamClient};
@@ -561,7 +561,7 @@ impl Worker {
         now: Now,
     ) -> Option<u32> {
         if self.stream_count >= STREAMS_MAX {
-            info!("a connection was closed: this worker serves {STREAMS_MAX} already");
+            debug!("a connection was closed: this worker serves {STREAMS_MAX} already");
             return None;
         }
         let via = self.free_streams.pop().unwrap_or_else(|| {

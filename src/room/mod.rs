@@ -315,6 +315,10 @@ impl Rooms {
             FromPeer::Logout => {
                 self.stop_waiting(peer);
                 self.end_seat(session);
+                // What was given out for the seat is not to hold for the next one.
+                if let Some(left) = self.peers.get_mut(&peer) {
+                    left.session = SessionId::random();
+                }
             }
             FromPeer::Ping | FromPeer::Pong | FromPeer::Unknown => {}
             message if self.seated.contains_key(&session) => {

@@ -475,7 +475,12 @@ fn leaving_is_told_once_and_the_socket_may_come_back() {
         "credentials end"
     );
     table.login(2, "tea", "Bob");
-    assert_eq!(table.heard_types(2), ["joined", "room"]);
+    let back = table.heard(2);
+    assert_eq!(back[1]["type"], "room");
+    assert_ne!(
+        back[0]["data"], bob,
+        "what the old seat was given ends with it"
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(super) fn is_asked<B>(request: &Request<B>) -> bool {
 /// The key to answer with (RFC 6455 §4.2.2), if the request is sound and its path is not another client's.
 pub(super) fn accept_key<B>(request: &Request<B>) -> Result<String, Refusal> {
     let path = request.uri().path();
-    if CLAIMED.contains(&path)
+    if CLAIMED.contains(&path.trim_end_matches('/'))
         || CLAIMED_BELOW
             .iter()
             .any(|claimed| path.starts_with(claimed))

@@ -183,6 +183,7 @@ async fn paths_of_other_protocols_are_not_ours() {
         "/signal",
         "/chatforyou/api/signal",
         "/videoCall",
+        "/signal/",
         "/call",
         "/websocket",
     ] {
