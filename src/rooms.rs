@@ -22,6 +22,11 @@ const REQUESTS_MAX: usize = 1024;
 const OUTBOX_MESSAGES_MAX: usize = 1024;
 /// How many bytes wait for one socket.
 const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How many bytes wait for all sockets together before each has to do with [`FAIR_SHARE`]: many
+/// sockets that read nothing must not fill the memory.
+const OUTBOXES_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What one socket may have waiting however much waits for others: a negotiation of ten people.
+const FAIR_SHARE: usize = 256 * 1024;
 
 /// What a socket is told to do.
 #[derive(Debug)]
@@ -81,6 +86,8 @@ pub struct Gauges {
 #[derive(Clone)]
 pub struct RoomsHandle {
     requests: mpsc::Sender<Request>,
+    /// How many bytes wait for all sockets.
+    waiting: Arc<AtomicUsize>,
 }
 
 struct Request {
@@ -109,7 +116,10 @@ pub fn start(
         on_seat: Box::new(on_seat),
     };
     (
-        RoomsHandle { requests: sender },
+        RoomsHandle {
+            requests: sender,
+            waiting: Arc::default(),
+        },
         gauges,
         owner.run(requests, stop),
     )
@@ -124,7 +134,7 @@ impl RoomsHandle {
         source: Source,
         page: bool,
     ) -> Inbox {
-        let (outbox, inbox) = outbox();
+        let (outbox, inbox) = outbox(Arc::clone(&self.waiting));
         self.request(
             Event::Connected {
                 peer,
@@ -164,9 +174,7 @@ impl Inbox {
     /// The next message; `None` once the rooms have dropped the socket or stopped.
     pub async fn next(&mut self) -> Option<ToSocket> {
         let message = self.messages.recv().await?;
-        self.shared
-            .bytes
-            .fetch_sub(message.size(), Ordering::Relaxed);
+        self.shared.take(message.size());
         Some(message)
     }
 
@@ -192,16 +200,42 @@ struct Outbox {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
+    /// What waits for this socket.
     bytes: AtomicUsize,
+    /// What waits for all sockets; messages to several count for each.
+    all: Arc<AtomicUsize>,
     replaced: AtomicUsize,
     dropped: CancellationToken,
 }
 
-fn outbox() -> (Outbox, Inbox) {
+impl Shared {
+    fn add(&self, size: usize) -> (usize, usize) {
+        let own = self.bytes.fetch_add(size, Ordering::Relaxed) + size;
+        let all = self.all.fetch_add(size, Ordering::Relaxed) + size;
+        (own, all)
+    }
+
+    fn take(&self, size: usize) {
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+        self.all.fetch_sub(size, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.take(self.bytes.load(Ordering::Relaxed));
+    }
+}
+
+fn outbox(all: Arc<AtomicUsize>) -> (Outbox, Inbox) {
     let (sender, receiver) = mpsc::channel(OUTBOX_MESSAGES_MAX);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared {
+        bytes: AtomicUsize::new(0),
+        all,
+        replaced: AtomicUsize::new(0),
+        dropped: CancellationToken::new(),
+    });
     (
         Outbox {
             messages: sender,
@@ -218,8 +252,9 @@ impl Outbox {
     /// False when the socket cannot keep up.
     fn deliver(&self, message: ToSocket) -> bool {
         let size = message.size();
-        let waiting = self.shared.bytes.fetch_add(size, Ordering::Relaxed);
-        waiting + size <= OUTBOX_BYTES_MAX && self.messages.try_send(message).is_ok()
+        let (own, all) = self.shared.add(size);
+        let has_room = own <= FAIR_SHARE || (own <= OUTBOX_BYTES_MAX && all <= OUTBOXES_BYTES_MAX);
+        has_room && self.messages.try_send(message).is_ok()
     }
 
     fn drop_for(self, why: Dropped) {
@@ -324,5 +359,39 @@ fn moment() -> Moment {
     Moment {
         monotonic: Instant::now(),
         unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> ToSocket {
+        ToSocket::Text(Text::from("x".repeat(bytes)))
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_reads_nothing_has_an_end() {
+        let all = Arc::default();
+        let (outbox, mut inbox) = outbox(Arc::clone(&all));
+        let taken = (0..100)
+            .take_while(|_| outbox.deliver(message(64 * 1024)))
+            .count();
+        assert_eq!(taken, OUTBOX_BYTES_MAX / (64 * 1024));
+        assert!(inbox.next().await.is_some());
+        drop((outbox, inbox));
+        assert_eq!(
+            all.load(Ordering::Relaxed),
+            0,
+            "what was never sent no longer waits"
+        );
+    }
+
+    #[test]
+    fn when_much_waits_for_others_each_has_its_share() {
+        let all = Arc::new(AtomicUsize::new(OUTBOXES_BYTES_MAX));
+        let (outbox, _inbox) = outbox(all);
+        assert!(outbox.deliver(message(FAIR_SHARE)));
+        assert!(!outbox.deliver(message(1)));
     }
 }

@@ -98,6 +98,8 @@ pub enum FromPeer {
     Ping,
     /// Answers a `ping`.
     Pong,
+    /// A message for a room that is not of its type's shape. Whoever has no seat is told that first.
+    Malformed(Refusal),
     /// A type this server does not know; ignored, newer clients may say more.
     Unknown,
 }
@@ -106,13 +108,22 @@ impl FromPeer {
     /// Reads one text message.
     ///
     /// # Errors
-    /// [`Refusal`] of type `invalid` for what is not JSON or not of the type's shape, `toobig` for
-    /// a chat text over [`CHAT_BYTES_MAX`].
+    /// [`Refusal`] of type `invalid` for what is not JSON, or not of the shape of `login` or
+    /// `randomCheck`. What else is misshapen is [`FromPeer::Malformed`].
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let envelope: Envelope<'_> = serde_json::from_str(text)
             .map_err(|_| Refusal::invalid("That was not a JSON object."))?;
         let kind: Cow<'_, str> = envelope.read("type")?;
-        Ok(match &*kind {
+        match Self::read(&kind, &envelope) {
+            Err(refusal) if !matches!(&*kind, "login" | "randomCheck") => {
+                Ok(Self::Malformed(refusal))
+            }
+            message => message,
+        }
+    }
+
+    fn read(kind: &str, envelope: &Envelope<'_>) -> Result<Self, Refusal> {
+        Ok(match kind {
             "login" => Self::Login(envelope.read("data")?),
             "offer" | "answer" | "candidate" => Self::Signal(envelope.forward()?),
             "randomCheck" => Self::RandomCheck(envelope.random_check()?),
@@ -902,13 +913,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn understood(text: &str) -> Result<FromPeer, Refusal> {
+        match FromPeer::parse(text)? {
+            FromPeer::Malformed(refusal) => Err(refusal),
+            message => Ok(message),
+        }
+    }
+
     fn refusal(text: &str) -> ErrorType {
-        FromPeer::parse(text).unwrap_err().error_type
+        understood(text).unwrap_err().error_type
     }
 
     fn chat(text: &str) -> Result<Chat, Refusal> {
         let json = serde_json::json!({"type": "chat", "data": {"id": "1", "text": text}});
-        match FromPeer::parse(&json.to_string())? {
+        match understood(&json.to_string())? {
             FromPeer::Chat(chat) => Ok(chat),
             other => panic!("{other:?}"),
         }
@@ -948,7 +966,7 @@ mod tests {
     fn another_text_is_cleaned_and_bounded_like_the_first() {
         let edit = |text: &str| {
             let json = serde_json::json!({"type": "chat-edit", "data": {"seq": 1, "text": text}});
-            match FromPeer::parse(&json.to_string())? {
+            match understood(&json.to_string())? {
                 FromPeer::ChatEdit(edit) => Ok::<_, Refusal>(edit.text),
                 other => panic!("{other:?}"),
             }

@@ -367,6 +367,7 @@ impl Rooms {
             FromPeer::Lock(lock) => self.lock(peer, session, lock),
             FromPeer::Policy(change) => self.set_policy(peer, session, change, now),
             FromPeer::Role(change) => self.set_role(peer, session, change),
+            FromPeer::Malformed(refusal) => self.refuse(peer, refusal),
             FromPeer::Login(_)
             | FromPeer::RandomCheck(_)
             | FromPeer::Logout

@@ -124,9 +124,9 @@ impl Server {
             path: data_dir.clone(),
             source,
         })?;
-        let bound = Listeners::bind(&web, &turn, &admin)?;
         let external = address::external_addresses(&turn.external_ips, &web.domains).await;
         let tls = Tls::load(&web, &data_dir, &own_names(&web.domains, &external))?;
+        let bound = Listeners::bind(&web, &turn, &admin)?;
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

@@ -148,6 +148,7 @@ fn every_client_sample_is_understood() {
             FromPeer::Ice => "ice",
             FromPeer::Ping => "ping",
             FromPeer::Pong => "pong",
+            FromPeer::Malformed(refusal) => panic!("{name}: {}", refusal.error_text),
             FromPeer::Unknown => "unknown",
         };
         assert_eq!(sample["type"], kind);

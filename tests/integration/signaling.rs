@@ -36,7 +36,6 @@ async fn nonsense_is_refused_and_the_socket_stays() {
         r#"{"type":"login","data":{"roomrequest":"tea","username":"\u0000"}}"#,
         r#"{"type":"login","data":{"roomrequest":"tea\u202e","username":"Ann"}}"#,
         r#"{"type":"randomCheck","data":{}}"#,
-        r#"{"type":"offer","to":7,"data":{}}"#,
     ] {
         peer.send_text(text).await;
         peer.refused("invalid").await;
@@ -48,6 +47,9 @@ async fn nonsense_is_refused_and_the_socket_stays() {
     peer.refused("invalid").await;
     peer.send(&json!({"type": "from-the-future"})).await;
     peer.login("tea", "Ann").await;
+    peer.send(&json!({"type": "offer", "to": 7, "data": {}}))
+        .await;
+    peer.refused("invalid").await;
 }
 
 #[tokio::test]
@@ -73,6 +75,9 @@ async fn only_four_types_are_taken_before_a_login() {
         .await;
     peer.refused("unauthorized").await;
     peer.send(&json!({"type": "offer", "data": {}})).await;
+    peer.refused("unauthorized").await;
+    // Whatever it looks like: the seat comes first.
+    peer.send(&json!({"type": "offer", "to": 7})).await;
     peer.refused("unauthorized").await;
     peer.send(&json!({"type": "logout"})).await;
     peer.send(&json!({"type": "randomCheck", "data": "x"}))
