@@ -17,10 +17,7 @@ impl Rooms {
             return;
         };
         let session = gone.session;
-        let Some(seat) = self
-            .room_of(session)
-            .and_then(|room| room.seat_mut(session))
-        else {
+        let Some(seat) = self.seat_of(session) else {
             return;
         };
         // The seat may have moved to another socket in the meantime.
@@ -96,10 +93,7 @@ impl Rooms {
 
     /// Tells the others that someone's socket broke, or that the person is back.
     pub(super) fn announce_away(&mut self, session: SessionId, away: bool) {
-        let Some(seat) = self
-            .room_of(session)
-            .and_then(|room| room.seat_mut(session))
-        else {
+        let Some(seat) = self.seat_of(session) else {
             return;
         };
         let Some(status) = &mut seat.status else {

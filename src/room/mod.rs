@@ -381,6 +381,10 @@ impl Rooms {
         self.effects.push_back(Effect::Refuse { to, refusal });
     }
 
+    fn seat_of(&mut self, session: SessionId) -> Option<&mut Seat> {
+        self.room_of(session)?.seat_mut(session)
+    }
+
     fn room_of(&mut self, session: SessionId) -> Option<&mut Room> {
         let name = self.seated.get(&session)?;
         self.rooms.get_mut(name)

@@ -161,9 +161,7 @@ impl Rooms {
         let Some((session, generation)) = self.tokens.open(token, &login.room) else {
             return self.refuse(peer, SEAT_GONE);
         };
-        let seat = self
-            .room_of(session)
-            .and_then(|room| room.seat_mut(session));
+        let seat = self.seat_of(session);
         let Some(seat) = seat else {
             let removed = self
                 .rooms

@@ -34,10 +34,7 @@ impl Rooms {
     /// `by` is nobody when the role passes by itself.
     pub(super) fn give_role(&mut self, by: Option<SessionId>, change: RoleChange) {
         let session = change.session_id;
-        let Some(seat) = self
-            .room_of(session)
-            .and_then(|room| room.seat_mut(session))
-        else {
+        let Some(seat) = self.seat_of(session) else {
             return;
         };
         seat.role = change.role;

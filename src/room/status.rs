@@ -44,10 +44,7 @@ impl Rooms {
 
     /// Turns off what someone sends, on a host's behalf. Both the person and the others are told.
     pub(super) fn turn_off(&mut self, session: SessionId, kind: Kind, by: SessionId) {
-        let Some(seat) = self
-            .room_of(session)
-            .and_then(|room| room.seat_mut(session))
-        else {
+        let Some(seat) = self.seat_of(session) else {
             return;
         };
         match kind {
@@ -67,10 +64,7 @@ impl Rooms {
 
     /// Asks someone to turn something on again, and allows it.
     pub(super) fn ask_for(&mut self, session: SessionId, kind: Kind, by: SessionId) {
-        let Some(seat) = self
-            .room_of(session)
-            .and_then(|room| room.seat_mut(session))
-        else {
+        let Some(seat) = self.seat_of(session) else {
             return;
         };
         match kind {
