@@ -1,4 +1,7 @@
-/** The page with a made-up state, for screenshots: `?scene=` names one of the scenes below. */
+/**
+ * The page with a made-up state, for screenshots: `?scene=` names one of the scenes below, and `show(scene)` changes to
+ * another, with everything made anew. A scene is a name and what varies it, joined by colons: `room:5`.
+ */
 import { signal } from "/v/dev/vendor/signals-core.js";
 import { render } from "/v/dev/vendor/preact.js";
 import { App, Page } from "/v/dev/page.js";
@@ -10,12 +13,16 @@ const NAMES = ["Ana", "Boris Petrov", "김서연", "Maximiliana-Konstantina von 
 const query = new URLSearchParams(location.search);
 await load(query.get("lang") ?? "en");
 document.documentElement.lang = query.get("lang") ?? "en";
-const app = new App();
-const { session } = app;
-const [scene = "home", option = ""] = (query.get("scene") ?? "home").split(":");
+const root = document.getElementById("app");
+/** @type {App} */
+let app;
+/** @type {App["session"]} */
+let session;
+/** @type {ReturnType<typeof setInterval>[]} */
+let drawing = [];
 
-/** A moving picture with a colour of its own. */
-function picture(text, hue, width = 640, height = 360) {
+/** A picture with a colour of its own. A few frames are enough to be shown; more would only keep the machine busy. */
+function picture(text, hue, width = 480, height = 270) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const pen = canvas.getContext("2d");
   const draw = () => {
@@ -34,7 +41,9 @@ function picture(text, hue, width = 640, height = 360) {
     pen.fillText(text, 16, 30);
   };
   draw();
-  setInterval(draw, 200);
+  const timer = setInterval(() => (frames -= 1) > 0 ? draw() : clearInterval(timer), 100);
+  let frames = 5;
+  drawing.push(timer);
   return canvas.captureStream(5);
 }
 
@@ -75,45 +84,72 @@ function talk() {
   apply({ type: "logout", data: { username: "Zoë", sessionId: "late" } });
 }
 
-switch (scene) {
-  case "home": state({ screen: "home" }); break;
-  case "offline": state({ screen: "home", online: false }); break;
-  case "prejoin":
-    state({ screen: "prejoin", roomName: "Tea on the terrace" });
-    if (option === "password") state({ askPassword: true, problem: { type: "password", text: "" } });
-    if (option === "full") state({ problem: { type: "full", text: "" } });
-    if (option === "long") state({ roomName: "Averyveryverylongroomnamewithoutspaces".repeat(2).slice(0, 64) });
-    break;
-  case "joining": state({ screen: "joining", roomName: "Tea", link: "waiting", retryAt: Date.now() + 60000 }); break;
-  case "room": enter(Number(option) - 1); break;
-  case "screens": enter(3, Number(option)); break;
-  case "screens-many": enter(9, Number(option)); break;
-  case "chat": enter(3); talk(); state({ panel: "chat", unread: 0 }); break;
-  case "chat-empty": enter(1); state({ panel: "chat" }); break;
-  case "people": enter(Number(option || 10) - 1); state({ panel: "people" }); break;
-  case "unread": enter(2); state({ panel: "" }); talk(); break;
-  case "broken": {
-    enter(2);
-    state({ seated: false, link: "waiting", retryAt: Date.now() + 8000 });
-    const received = new Map(session.mesh.value.received.value);
-    received.set("s0", { ...received.get("s0"), way: "broken" });
-    received.set("s1", { camera: null, screen: null, way: "failed" });
-    session.mesh.value.received.value = received;
-    break;
-  }
-  case "troubles":
-    enter(2);
-    session.media.camera.value = null;
-    session.media.micOn.value = false;
-    session.media.cameraTrouble.value = "denied";
-    session.media.micTrouble.value = "missing";
-    state({ problem: { type: "rate", text: "" } });
-    break;
-  case "reactions": enter(4); for (const from of ["s0", "s1", "me"]) apply({ type: "reaction", from, data: { emoji: "🎉" } }); state({ hand: true }); break;
-  case "left": state({ screen: "left", roomName: "Tea" }); break;
-  case "ended": state({ screen: "room", ended: option }); break;
-  case "test": state({ screen: "test" }); break;
+/** @param {string} wanted */
+async function show(wanted) {
+  delete document.documentElement.dataset.ready;
+  drawing.forEach(clearInterval);
+  drawing = [];
+  session?.speakers.stop();
+  render(null, root);
+  localStorage.clear();
+  app = new App();
+  session = app.session;
+  const [scene = "home", option = "", more = ""] = wanted.split(":");
+  stage(scene, option, more);
+  render(html`<${Page} app=${app} />`, root);
+  // Pictures that are shown have a first frame; a second is enough for that on any machine.
+  const late = Date.now() + 1000;
+  const blank = () => [...document.querySelectorAll("video")].some((video) => video.srcObject && video.readyState < 2);
+  do await new Promise((done) => setTimeout(done, 60)); while (blank() && Date.now() < late);
+  document.documentElement.dataset.ready = wanted;
 }
-if (query.get("panel")) state({ panel: query.get("panel") });
-render(html`<${Page} app=${app} />`, document.getElementById("app"));
-document.documentElement.dataset.ready = "yes";
+
+/** @param {string} scene @param {string} option @param {string} more */
+function stage(scene, option, more) {
+  switch (scene) {
+    case "home": state({ screen: "home" }); break;
+    case "offline": state({ screen: "home", online: false }); break;
+    case "prejoin":
+      state({ screen: "prejoin", roomName: "Tea on the terrace" });
+      if (option === "password") state({ askPassword: true, problem: { type: "password", text: "" } });
+      if (option === "full") state({ problem: { type: "full", text: "" } });
+      if (option === "long") state({ roomName: "Averyveryverylongroomnamewithoutspaces".repeat(2).slice(0, 64) });
+      break;
+    case "joining": state({ screen: "joining", roomName: "Tea", link: "waiting", retryAt: Date.now() + 60000 }); break;
+    case "room": enter(Number(option) - 1); state({ panel: "" }); break;
+    case "long": enter(Number(option) - 1); state({ panel: "", people: session.state.value.people.map((one) => ({ ...one, username: NAMES[3] })) }); break;
+    // Alone, the shared screen is one's own.
+    case "screens":
+      enter(Number(option) - 1, Math.min(Number(option) - 1, Number(more || 1)));
+      if (option === "1") session.media.screen.value = picture("My own screen", 200, 1280, 800);
+      break;
+    case "chat": enter(Number(option) - 1); talk(); state({ panel: "chat", unread: 0 }); break;
+    case "chat-empty": enter(1); state({ panel: "chat" }); break;
+    case "people": enter(Number(option) - 1); state({ panel: "people" }); break;
+    case "unread": enter(2); state({ panel: "" }); talk(); break;
+    case "broken": {
+      enter(2);
+      state({ seated: false, link: "waiting", retryAt: Date.now() + 8000 });
+      const received = new Map(session.mesh.value.received.value);
+      received.set("s0", { ...received.get("s0"), way: "broken" });
+      received.set("s1", { camera: null, screen: null, way: "failed" });
+      session.mesh.value.received.value = received;
+      break;
+    }
+    case "troubles":
+      enter(2);
+      session.media.camera.value = null;
+      session.media.micOn.value = false;
+      session.media.cameraTrouble.value = "denied";
+      session.media.micTrouble.value = "missing";
+      state({ problem: { type: "rate", text: "" } });
+      break;
+    case "reactions": enter(4); for (const from of ["s0", "s1", "me"]) apply({ type: "reaction", from, data: { emoji: "🎉" } }); state({ hand: true }); break;
+    case "left": state({ screen: "left", roomName: "Tea" }); break;
+    case "ended": state({ screen: "room", ended: option }); break;
+    case "test": state({ screen: "test" }); break;
+  }
+}
+
+globalThis.show = show;
+await show(query.get("scene") ?? "home");
