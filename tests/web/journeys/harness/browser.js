@@ -1,7 +1,7 @@
 // Starts the browsers of the machine, with cameras and microphones that are always there.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
 import { temporaryFolder } from "./server.js";
@@ -39,11 +39,11 @@ const CHROMIUM = [
 ];
 
 /**
- * @param {{ camera?: "granted" | "refused" | "missing", cameras?: number, trust?: TestAuthority }} [options]
- *   with `trust` certificates are checked for real, against that authority
+ * @param {{ camera?: "granted" | "refused" | "missing", cameras?: number, trust?: TestAuthority, wrap?: string[] }} [options]
+ *   with `trust` certificates are checked for real, against that authority; `wrap` is a command that runs the browser
  * @returns {Promise<Browser>}
  */
-export async function chromium({ camera = "granted", cameras = 1, trust } = {}) {
+export async function chromium({ camera = "granted", cameras = 1, trust, wrap = [] } = {}) {
   const args = [...CHROMIUM];
   if (camera !== "missing") args.push(`--use-fake-device-for-media-stream=device-count=${cameras},display-media-type=monitor,fps=20`);
   args.push(`--use-fake-ui-for-media-stream${camera === "refused" ? "=deny" : ""}`);
@@ -55,7 +55,16 @@ export async function chromium({ camera = "granted", cameras = 1, trust } = {}) 
   } else {
     args.push("--ignore-certificate-errors");
   }
-  return puppeteer.launch({ browser: "chrome", executablePath: installed(["chromium", "chromium-browser", "google-chrome"]), headless: true, pipe: true, args, env });
+  const executablePath = wrapped(wrap, installed(["chromium", "chromium-browser", "google-chrome"]));
+  return puppeteer.launch({ browser: "chrome", executablePath, headless: true, pipe: true, args, env });
+}
+
+/** A browser is started by the name of one file: that file then holds the command. @param {string[]} wrap @param {string} program */
+function wrapped(wrap, program) {
+  if (wrap.length === 0) return program;
+  const path = join(temporaryFolder("browser"), "start");
+  writeFileSync(path, `#!/bin/sh\nexec ${wrap.join(" ")} ${program} "$@"\n`, { mode: 0o755 });
+  return path;
 }
 
 /**
