@@ -10,7 +10,7 @@ mod worker;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::event::EventfdFlags;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::rustls::ServerConnection;
 use tracing::{debug, warn};
 
 use crate::id::SessionId;
@@ -31,13 +31,26 @@ use worker::Worker;
 /// more is closed.
 const INBOX_MAX: usize = 1_024;
 
-/// A connection whose first bytes, if they were read already, are read again.
-pub type BoxedStream = Box<dyn Stream>;
+/// A connection that has been recognised as TURN. From here on a worker reads and writes it, without the runtime that
+/// accepted it: each packet would wake two threads.
+pub struct Connection {
+    /// The socket, which must not block.
+    pub socket: TcpStream,
+    /// The state of TLS after its handshake; `None` in the clear.
+    pub tls: Option<Box<ServerConnection>>,
+    /// A byte that was taken out already, before all others.
+    pub first: Option<u8>,
+    /// Dropped when the connection is closed.
+    pub seat: Box<dyn Send>,
+}
 
-/// What a TURN client may come by besides datagrams.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}
 
 /// The running relay.
 pub struct Relay {
@@ -85,10 +98,9 @@ struct Post {
 enum Letter {
     /// Serve this connection from now on.
     Adopt {
-        stream: BoxedStream,
+        connection: Connection,
         client: SocketAddr,
         local: SocketAddr,
-        transport: Transport,
     },
     /// A client of another worker has written to a client of this one.
     Packet {
@@ -238,24 +250,17 @@ impl Drop for Relay {
 }
 
 impl RelayHandle {
-    /// Serves a connection that has been recognised as TURN. `stream` begins with the bytes already looked at.
-    pub fn adopt(
-        &self,
-        stream: BoxedStream,
-        client: SocketAddr,
-        local: SocketAddr,
-        transport: Transport,
-    ) {
+    /// Serves a connection that has been recognised as TURN.
+    pub fn adopt(&self, connection: Connection, client: SocketAddr, local: SocketAddr) {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.posts.len().max(1);
         let Some(post) = self.posts.get(next) else {
             return;
         };
         if post
             .try_send(Letter::Adopt {
-                stream,
+                connection,
                 client,
                 local,
-                transport,
             })
             .is_err()
         {

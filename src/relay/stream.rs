@@ -1,16 +1,15 @@
 //! Clients that come by TCP or TLS: their frames in, their queue out, and when they are dropped.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::rustls::ServerConnection;
 
-use super::{BoxedStream, Post};
+use super::Connection;
 use crate::stun::{self, Frame};
-use crate::turn::{Client, Transport};
+use crate::turn::Client;
 
 /// How long a stream may live without an allocation.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -28,6 +27,9 @@ const READ_MAX: usize = 65_536;
 pub(super) const SCRATCH: usize = FRAME_MAX + READ_MAX;
 /// How often one stream is read before others have their turn.
 const READS_AT_ONCE: usize = 8;
+/// How much is encrypted before it is written: enough to fill a segment that the network card splits, and no more than
+/// a client that takes nothing may make us hold beside its queue.
+const ENCRYPTED_AT_ONCE: usize = 32 * 1_024;
 
 /// Why a stream is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,46 +44,64 @@ pub(super) enum Closed {
     TooSlow,
 }
 
+/// What was read at once.
+enum Took {
+    /// So many bytes, and whether there may be more at once.
+    Bytes(usize, bool),
+    /// Nothing for now.
+    Nothing,
+    /// The end.
+    End,
+}
+
 /// One client's stream.
 pub(super) struct StreamClient {
     pub(super) client: Client,
-    io: BoxedStream,
+    socket: TcpStream,
+    tls: Option<Box<ServerConnection>>,
     /// The beginning of a frame whose rest has not come yet.
     partial: Vec<u8>,
     queue: Vec<u8>,
     /// How much of the queue's front has been written already.
     written: usize,
-    /// How much of the frame that is being written is left, on TLS.
-    frame_left: usize,
-    needs_flush: bool,
     /// Since when the client has taken nothing although something waits.
     stalled_since: Option<Instant>,
+    /// Whether the worker is told when the client takes more.
+    pub(super) is_watched_for_writing: bool,
     /// Since when it has held no allocation.
     idle_since: Option<Instant>,
-    waker: Waker,
-    woken: Arc<Woken>,
+    /// Held as long as the stream; last, so that the socket is closed before the seat is free.
+    _seat: Box<dyn Send>,
 }
 
 impl StreamClient {
-    pub(super) fn new(io: BoxedStream, client: Client, ready: &Arc<Ready>, now: Instant) -> Self {
-        let woken = Arc::new(Woken {
-            ready: Arc::clone(ready),
-            slot: client.via,
-            queued: AtomicBool::new(false),
-        });
+    pub(super) fn new(connection: Connection, client: Client, now: Instant) -> Self {
+        let Connection {
+            socket,
+            mut tls,
+            first,
+            seat,
+        } = connection;
+        if let Some(tls) = &mut tls {
+            // What waits is bounded here, by our own queue.
+            tls.set_buffer_limit(None);
+        }
         Self {
             client,
-            io,
-            partial: Vec::new(),
+            socket,
+            tls,
+            partial: first.into_iter().collect(),
             queue: Vec::new(),
             written: 0,
-            frame_left: 0,
-            needs_flush: false,
             stalled_since: None,
+            is_watched_for_writing: false,
             idle_since: Some(now),
-            waker: Waker::from(Arc::clone(&woken)),
-            woken,
+            _seat: seat,
         }
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Reads what has come and calls `on_frame` for each frame, without its padding on streams. `on_frame` says
@@ -92,20 +112,16 @@ impl StreamClient {
         mut holds_allocation: bool,
         mut on_frame: impl FnMut(&Client, &[u8]) -> bool,
     ) -> Result<(), Closed> {
-        self.woken.queued.store(false, Ordering::Release);
-        let mut context = Context::from_waker(&self.waker);
         for _ in 0..READS_AT_ONCE {
             let kept = self.partial.len().min(scratch.len());
             let (front, room) = scratch.split_at_mut(kept);
             front.copy_from_slice(self.partial.get(..kept).unwrap_or_default());
-            let mut buffer = ReadBuf::new(room);
-            match Pin::new(&mut self.io).poll_read(&mut context, &mut buffer) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Err(_)) => return Err(Closed::ByClient),
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Closed::ByClient),
-                Poll::Ready(Ok(())) => {}
-            }
-            let len = kept + buffer.filled().len();
+            let (taken, more) = match self.take(room) {
+                Ok(Took::Bytes(taken, more)) => (taken, more),
+                Ok(Took::Nothing) => return Ok(()),
+                Ok(Took::End) | Err(_) => return Err(Closed::ByClient),
+            };
+            let len = kept + taken;
             let mut rest = scratch.get(..len).unwrap_or_default();
             loop {
                 let needed = match stun::frame(rest) {
@@ -132,10 +148,42 @@ impl StreamClient {
             if self.partial.is_empty() && self.partial.capacity() > STRANGER_FRAME_MAX {
                 self.partial = Vec::new();
             }
+            if !more {
+                break;
+            }
         }
-        // There may be more: the others have their turn first.
-        self.woken.wake_by_ref();
+        // What is left in the socket makes the worker come back when the others have had their turn.
         Ok(())
+    }
+
+    /// Reads once, decrypted.
+    fn take(&mut self, room: &mut [u8]) -> io::Result<Took> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(match self.socket.read(room) {
+                Ok(0) => Took::End,
+                Ok(len) => Took::Bytes(len, len == room.len()),
+                Err(error) if is_only_for_now(&error) => Took::Nothing,
+                Err(error) => return Err(error),
+            });
+        };
+        // First what was decrypted before the stream came here.
+        let len = decrypted(tls, room)?;
+        if len > 0 {
+            return Ok(Took::Bytes(len, true));
+        }
+        match tls.read_tls(&mut self.socket) {
+            Ok(0) => return Ok(Took::End),
+            Ok(_) => {}
+            Err(error) if is_only_for_now(&error) => return Ok(Took::Nothing),
+            Err(error) => return Err(error),
+        }
+        let processed = tls.process_new_packets().map_err(io::Error::other)?;
+        let len = decrypted(tls, room)?;
+        if len == 0 && processed.peer_has_closed() {
+            return Ok(Took::End);
+        }
+        // A record may be longer than what is read at once, so a short read says nothing about the next.
+        Ok(Took::Bytes(len, true))
     }
 
     /// Queues a frame made of up to three parts; drops it when too much waits already.
@@ -151,38 +199,25 @@ impl StreamClient {
 
     /// Whether something waits to be written.
     pub(super) fn has_to_write(&self) -> bool {
-        self.written < self.queue.len() || self.needs_flush
+        self.written < self.queue.len() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
     /// Writes what the client takes now.
     pub(super) fn write(&mut self, now: Instant) -> Result<(), Closed> {
-        let mut context = Context::from_waker(&self.waker);
-        while let Some(waiting) = self
-            .queue
-            .get(self.written..)
-            .filter(|waiting| !waiting.is_empty())
-        {
-            // Each write is a TLS record. coturn's client takes a record for a frame and loses what follows
-            // in it, so over TLS every frame is written by itself.
-            if self.client.transport == Transport::Tls && self.frame_left == 0 {
-                self.frame_left = match stun::frame(waiting) {
-                    Frame::Len(len) => len,
-                    Frame::Incomplete | Frame::Nonsense => waiting.len(),
-                };
-            }
-            let now_written = match self.frame_left {
-                0 => waiting,
-                left => waiting.get(..left).unwrap_or(waiting),
-            };
-            match Pin::new(&mut self.io).poll_write(&mut context, now_written) {
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    self.written += count;
-                    self.frame_left = self.frame_left.saturating_sub(count);
-                    self.needs_flush = true;
-                    self.stalled_since = None;
+        while self.has_to_write() {
+            self.encrypt()?;
+            let result = match &mut self.tls {
+                Some(tls) => tls.write_tls(&mut self.socket),
+                None => {
+                    let waiting = self.queue.get(self.written..).unwrap_or_default();
+                    let result = self.socket.write(waiting);
+                    self.written += result.as_ref().copied().unwrap_or(0);
+                    result
                 }
-                Poll::Ready(_) => return Err(Closed::ByClient),
-                Poll::Pending => {
+            };
+            match result {
+                Ok(count) if count > 0 => self.stalled_since = None,
+                Err(error) if is_only_for_now(&error) => {
                     self.stalled_since.get_or_insert(now);
                     if self.written > QUEUE_MAX / 2 {
                         self.queue.drain(..self.written);
@@ -190,6 +225,7 @@ impl StreamClient {
                     }
                     return Ok(());
                 }
+                Ok(_) | Err(_) => return Err(Closed::ByClient),
             }
         }
         self.queue.clear();
@@ -197,17 +233,30 @@ impl StreamClient {
         if self.queue.capacity() > READ_MAX {
             self.queue = Vec::new();
         }
-        if self.needs_flush {
-            match Pin::new(&mut self.io).poll_flush(&mut context) {
-                Poll::Ready(Ok(())) => {
-                    self.needs_flush = false;
-                    self.stalled_since = None;
-                }
-                Poll::Ready(Err(_)) => return Err(Closed::ByClient),
-                Poll::Pending => {
-                    self.stalled_since.get_or_insert(now);
-                }
-            }
+        Ok(())
+    }
+
+    /// Over TLS, makes records of what waits, when those made before are written; they then leave in one call.
+    ///
+    /// coturn's client takes a record for a frame and loses what follows in it, so every frame is one by itself.
+    fn encrypt(&mut self) -> Result<(), Closed> {
+        let Some(tls) = self.tls.as_mut().filter(|tls| !tls.wants_write()) else {
+            return Ok(());
+        };
+        let start = self.written;
+        while self.written - start < ENCRYPTED_AT_ONCE {
+            let waiting = self.queue.get(self.written..).unwrap_or_default();
+            let len = match stun::frame(waiting) {
+                Frame::Len(len) => len.min(waiting.len()),
+                Frame::Incomplete | Frame::Nonsense => waiting.len(),
+            };
+            let Some(frame) = waiting.get(..len).filter(|frame| !frame.is_empty()) else {
+                break;
+            };
+            tls.writer()
+                .write_all(frame)
+                .map_err(|_| Closed::ByClient)?;
+            self.written += len;
         }
         Ok(())
     }
@@ -236,61 +285,25 @@ impl StreamClient {
 impl Drop for StreamClient {
     fn drop(&mut self) {
         // A TLS client is told that this is the end, if that can be said at once.
-        let _ = Pin::new(&mut self.io).poll_shutdown(&mut Context::from_waker(Waker::noop()));
-    }
-}
-
-/// The streams of one worker that have something to do, told by whatever thread noticed.
-pub(super) struct Ready {
-    slots: Mutex<Vec<u32>>,
-    posts: Arc<[Post]>,
-    worker: usize,
-}
-
-impl Ready {
-    pub(super) fn new(posts: Arc<[Post]>, worker: usize) -> Self {
-        Self {
-            slots: Mutex::default(),
-            posts,
-            worker,
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = tls.write_tls(&mut self.socket);
         }
-    }
-
-    /// Exchanges an empty list for that of the streams to look at.
-    pub(super) fn take(&self, slots: &mut Vec<u32>) {
-        slots.clear();
-        std::mem::swap(
-            slots,
-            &mut self.slots.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let _ = self.socket.shutdown(Shutdown::Write); // it is closed in any case
     }
 }
 
-struct Woken {
-    ready: Arc<Ready>,
-    slot: u32,
-    queued: AtomicBool,
+/// Takes what has been decrypted already; 0 when there is nothing.
+fn decrypted(tls: &mut ServerConnection, room: &mut [u8]) -> io::Result<usize> {
+    match tls.reader().read(room) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
 }
 
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.queued.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut slots = self
-            .ready
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        slots.push(self.slot);
-        if slots.len() == 1
-            && let Some(post) = self.ready.posts.get(self.ready.worker)
-        {
-            post.ring();
-        }
-    }
+fn is_only_for_now(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }

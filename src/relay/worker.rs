@@ -13,9 +13,9 @@ use rustix::event::epoll;
 use tracing::{debug, error};
 
 use super::socket::{self, Listener};
-use super::stream::{Closed, Ready, SCRATCH, StreamClient};
+use super::stream::{Closed, SCRATCH, StreamClient};
 use super::sys::{self, Inbox, Outbox, Outgoing};
-use super::{Letter, Post};
+use super::{Connection, Letter, Post};
 use crate::turn::{
     Allocations, Client, Destination, Effect, Family, Forward, Now, RelayId, Shared, Transport,
 };
@@ -43,7 +43,6 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     posts: Arc<[Post]>,
     letters: Receiver<Letter>,
-    ready: Arc<Ready>,
     epoll: OwnedFd,
     listeners: Vec<Listener>,
     /// By allocation and family.
@@ -90,6 +89,7 @@ enum Source {
     Bell,
     Listener(u32),
     Relay(RelayId),
+    Stream(u32),
 }
 
 impl Source {
@@ -105,6 +105,7 @@ impl Source {
                 slot,
                 family: Family::V6,
             }) => 3 << 32 | u64::from(slot),
+            Self::Stream(slot) => 4 << 32 | u64::from(slot),
         })
     }
 
@@ -117,10 +118,11 @@ impl Source {
                 slot: index,
                 family: Family::V4,
             }),
-            _ => Self::Relay(RelayId {
+            3 => Self::Relay(RelayId {
                 slot: index,
                 family: Family::V6,
             }),
+            _ => Self::Stream(index),
         }
     }
 }
@@ -148,7 +150,6 @@ impl Worker {
             number,
             core: Allocations::new(Arc::clone(&shared), number as u8),
             shared,
-            ready: Arc::new(Ready::new(Arc::clone(&posts), number)),
             posts,
             letters,
             epoll,
@@ -170,7 +171,6 @@ impl Worker {
             outgoing: Vec::new(),
         };
         let mut scratch = vec![0; SCRATCH];
-        let mut slots = Vec::new();
         loop {
             events.clear();
             let timeout = self.timeout();
@@ -190,7 +190,7 @@ impl Worker {
                 match Source::from_data(event.data) {
                     Source::Bell => {
                         mail.send();
-                        if self.on_bell(&mut scratch, &mut slots, now) {
+                        if self.on_bell(&mut scratch, now) {
                             return;
                         }
                     }
@@ -201,6 +201,17 @@ impl Worker {
                             self.on_errors(relay, now);
                         }
                         self.on_relay(relay, &mut mail, now);
+                    }
+                    Source::Stream(slot) => {
+                        let flags = event.flags;
+                        if flags.contains(epoll::EventFlags::OUT) {
+                            self.to_write.push(slot);
+                        }
+                        if flags != epoll::EventFlags::OUT {
+                            // Reading may open and close sockets, by whose names others' datagrams wait.
+                            mail.send();
+                            self.read_stream(slot, &mut scratch, now);
+                        }
                     }
                 }
             }
@@ -480,7 +491,7 @@ impl Worker {
     // ---- letters and streams ----
 
     /// Looks at what others have left here. `true` when it is time to end.
-    fn on_bell(&mut self, scratch: &mut [u8], slots: &mut Vec<u32>, now: Now) -> bool {
+    fn on_bell(&mut self, scratch: &mut [u8], now: Now) -> bool {
         let Some(post) = self.posts.get(self.number) else {
             return true;
         };
@@ -521,12 +532,12 @@ impl Worker {
             };
             match letter {
                 Letter::Adopt {
-                    stream,
+                    connection,
                     client,
                     local,
-                    transport,
                 } => {
-                    if let Some(slot) = self.adopt(stream, client, local, transport, now) {
+                    if let Some(slot) = self.adopt(connection, client, local, now) {
+                        // Some of it may have been decrypted already, which no socket will tell.
                         self.read_stream(slot, scratch, now);
                     }
                 }
@@ -544,20 +555,14 @@ impl Worker {
                 }
             }
         }
-        self.ready.take(slots);
-        for &slot in slots.iter() {
-            self.read_stream(slot, scratch, now);
-            self.to_write.push(slot);
-        }
         false
     }
 
     fn adopt(
         &mut self,
-        stream: super::BoxedStream,
+        connection: Connection,
         address: SocketAddr,
         server: SocketAddr,
-        transport: Transport,
         now: Now,
     ) -> Option<u32> {
         if self.stream_count >= STREAMS_MAX {
@@ -568,18 +573,33 @@ impl Worker {
             self.streams.push(None);
             self.streams.len() as u32 - 1
         });
+        let watched = epoll::add(
+            &self.epoll,
+            &connection.socket,
+            Source::Stream(via).to_data(),
+            epoll::EventFlags::IN,
+        );
+        if let Err(error) = watched {
+            debug!(%error, "a connection was closed: it cannot be waited for");
+            self.free_streams.push(via);
+            return None;
+        }
         if self.stream_count == 0 {
             self.checked = now.at;
         }
         self.stream_count += 1;
         let client = Client {
-            transport,
+            transport: if connection.tls.is_some() {
+                Transport::Tls
+            } else {
+                Transport::Tcp
+            },
             via,
             address,
             server,
         };
         if let Some(place) = self.streams.get_mut(via as usize) {
-            *place = Some(StreamClient::new(stream, client, &self.ready, now.at));
+            *place = Some(StreamClient::new(connection, client, now.at));
         }
         Some(via)
     }
@@ -615,7 +635,9 @@ impl Worker {
             self.core.has(client)
         });
         stream.push([&to_itself, &[], &[]]);
-        self.to_write.push(slot);
+        if stream.has_to_write() && !stream.is_watched_for_writing {
+            self.to_write.push(slot);
+        }
         match result {
             Ok(()) => {
                 if let Some(place) = self.streams.get_mut(slot as usize) {
@@ -635,7 +657,22 @@ impl Worker {
             let Some(stream) = self.streams.get_mut(slot as usize).and_then(Option::as_mut) else {
                 continue;
             };
-            if let Err(reason) = stream.write(now.at)
+            let result = stream.write(now.at).and_then(|()| {
+                let waits = stream.has_to_write();
+                if waits == stream.is_watched_for_writing {
+                    return Ok(());
+                }
+                stream.is_watched_for_writing = waits;
+                let flags = if waits {
+                    epoll::EventFlags::IN | epoll::EventFlags::OUT
+                } else {
+                    epoll::EventFlags::IN
+                };
+                let data = Source::Stream(slot).to_data();
+                epoll::modify(&self.epoll, stream.as_fd(), data, flags)
+                    .map_err(|_| Closed::ByClient)
+            });
+            if let Err(reason) = result
                 && let Some(stream) = self.streams.get_mut(slot as usize).and_then(Option::take)
             {
                 self.close(stream, reason, now);

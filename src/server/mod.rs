@@ -26,11 +26,11 @@ use tracing::{info, warn};
 use crate::admin::{Admin, BadName};
 use crate::config::Config;
 use crate::id::Source;
-use crate::relay::{Relay, RelayHandle};
+use crate::relay::{Connection, Relay, RelayHandle};
 use crate::room::ResumeKey;
 use crate::rooms::{self, SeatChange};
 use crate::signaling::{Signaling, Socket};
-use crate::turn::{Credentials, ExternalAddresses, Transport};
+use crate::turn::{Credentials, ExternalAddresses};
 use crate::web::{
     Http, Limits, NotAnOrigin, OnSocket, OnTurn, Port, Redirect, SanName, Tls, TlsError,
     TurnConnection, UpgradedSocket,
@@ -443,12 +443,19 @@ fn sockets_to(signaling: Arc<Signaling>, tasks: TaskTracker) -> OnSocket {
 fn connections_to(relay: RelayHandle) -> OnTurn {
     Arc::new(move |connection: TurnConnection| {
         let TurnConnection {
-            stream,
+            socket,
+            tls,
+            first,
+            seat,
             client,
             local,
-            tls,
         } = connection;
-        let transport = if tls { Transport::Tls } else { Transport::Tcp };
-        relay.adopt(Box::new(stream), client, local, transport);
+        let connection = Connection {
+            socket,
+            tls,
+            first,
+            seat: Box::new(seat),
+        };
+        relay.adopt(connection, client, local);
     })
 }

@@ -8,16 +8,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::accept::{self, Arrival};
 use super::http::{Ends, Http, Protocol};
-use super::limits::Limits;
+use super::limits::{Guard, Limits};
 use super::redirect;
 use super::stream::Held;
 use super::tls::{ALPN_H2, ALPN_HTTP1, ALPN_TURN, Tls};
@@ -46,22 +47,22 @@ pub struct Port {
 /// What to do with a TURN connection.
 pub type OnTurn = Arc<dyn Fn(TurnConnection) + Send + Sync>;
 
-/// A connection that speaks STUN and TURN, nothing of which has been taken out.
+/// A connection that speaks STUN and TURN, taken apart: whoever takes it may read and write it without this runtime.
+/// The byte that was read to find out is given along. Dropping it all closes it.
 pub struct TurnConnection {
-    /// The connection, decrypted. Dropping it closes it and gives its seat back.
-    pub stream: Box<dyn Stream>,
+    /// The socket, which does not block.
+    pub socket: std::net::TcpStream,
+    /// The state of TLS, its handshake done; `None` in the clear.
+    pub tls: Option<Box<ServerConnection>>,
+    /// A byte that was taken out of TLS already.
+    pub first: Option<u8>,
+    /// Its seat among the connections, given back when dropped.
+    pub seat: Guard,
     /// Who it is.
     pub client: SocketAddr,
     /// Where it arrived.
     pub local: SocketAddr,
-    /// Whether it is protected by TLS.
-    pub tls: bool,
 }
-
-/// Bytes both ways.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What a connection turned out to speak; the byte is one that was read to find out.
 enum Spoken {
@@ -103,11 +104,10 @@ impl Port {
             None => return,
         };
         match (spoken, &self.http) {
-            (Spoken::Turn(stream), _) => {
-                self.hand_over(Held::new(None, stream, guard), ends, false)
-            }
+            (Spoken::Turn(stream), _) => self.hand_over(stream, None, None, guard, ends),
             (Spoken::TurnInTls(first, stream), _) => {
-                self.hand_over(Held::new(first, stream, guard), ends, true);
+                let (stream, tls) = stream.into_inner();
+                self.hand_over(stream, Some(Box::new(tls)), first, guard, ends);
             }
             (Spoken::HttpInTls(protocol, first, stream), Some(http)) => {
                 http.serve(Held::new(first, stream, guard), ends, protocol, stop)
@@ -151,14 +151,26 @@ impl Port {
         })
     }
 
-    fn hand_over(&self, stream: impl Stream + 'static, ends: Ends, tls: bool) {
+    fn hand_over(
+        &self,
+        stream: TcpStream,
+        tls: Option<Box<ServerConnection>>,
+        first: Option<u8>,
+        seat: Guard,
+        ends: Ends,
+    ) {
         let Ends { client, local } = ends;
-        (self.on_turn)(TurnConnection {
-            stream: Box::new(stream),
-            client,
-            local,
-            tls,
-        });
+        match stream.into_std() {
+            Ok(socket) => (self.on_turn)(TurnConnection {
+                socket,
+                tls,
+                first,
+                seat,
+                client,
+                local,
+            }),
+            Err(error) => debug!(%error, "a TURN connection could not be handed over"),
+        }
     }
 }
 

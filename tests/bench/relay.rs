@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use turn_client::{Client, Link};
-use turnstone::relay::{Relay, Transport};
+use turnstone::relay::{Connection, Relay};
 use turnstone::turn::{
     Credentials, ExternalAddresses, ExternalIp, FixedUser, Limits, Rate, Settings,
 };
@@ -315,9 +315,13 @@ fn serve(port: u16) {
         loop {
             let (stream, client) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
-            relay
-                .handle()
-                .adopt(Box::new(stream), client, address, Transport::Tcp);
+            let connection = Connection {
+                socket: stream.into_std().unwrap(),
+                tls: None,
+                first: None,
+                seat: Box::new(()),
+            };
+            relay.handle().adopt(connection, client, address);
         }
     });
 }

@@ -1,7 +1,11 @@
 //! What is spoken on one port is found out by looking.
 
+use std::io::{Read, Write};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_rustls::rustls::StreamOwned;
+use turnstone::web::TurnConnection;
 
 use crate::https_harness::{Answer, Door, PATIENCE, rest_of};
 
@@ -10,19 +14,44 @@ const BINDING: [u8; 20] = [
     0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
 ];
 
+/// Reads a Binding request as whoever takes the connection does, and answers.
+fn answer_binding(turn: TurnConnection) {
+    let TurnConnection {
+        mut socket,
+        tls,
+        first,
+        ..
+    } = turn;
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut read: Vec<u8> = first.into_iter().collect();
+    let taken = read.len();
+    read.resize(BINDING.len(), 0);
+    match tls {
+        Some(tls) => {
+            let mut stream = StreamOwned::new(*tls, socket);
+            stream.read_exact(&mut read[taken..]).unwrap();
+            stream.write_all(b"answer").unwrap();
+            stream.flush().unwrap();
+        }
+        None => {
+            socket.read_exact(&mut read[taken..]).unwrap();
+            socket.write_all(b"answer").unwrap();
+        }
+    }
+    assert_eq!(read, BINDING);
+}
+
 #[tokio::test]
 async fn turn_in_the_clear_is_handed_over_untouched() {
     let mut door = Door::open().await;
     let mut client = door.tcp().await;
     client.write_all(&BINDING).await.unwrap();
-    let mut turn = timeout(PATIENCE, door.turns.recv()).await.unwrap().unwrap();
-    assert!(!turn.tls);
+    let turn = timeout(PATIENCE, door.turns.recv()).await.unwrap().unwrap();
+    assert!(turn.tls.is_none());
     assert_eq!(turn.client, client.local_addr().unwrap());
     assert_eq!(turn.local, door.addr);
-    let mut read = [0; 20];
-    turn.stream.read_exact(&mut read).await.unwrap();
-    assert_eq!(read, BINDING);
-    turn.stream.write_all(b"answer").await.unwrap();
+    answer_binding(turn);
     let mut answer = [0; 6];
     client.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"answer");
@@ -38,13 +67,9 @@ async fn turn_in_tls_is_known_by_its_first_byte_or_by_its_protocol() {
         let mut door = door;
         let mut client = door.connect(alpn).await;
         client.write_all(&BINDING).await.unwrap();
-        let mut turn = timeout(PATIENCE, door.turns.recv()).await.unwrap().unwrap();
-        assert!(turn.tls);
-        let mut read = [0; 20];
-        turn.stream.read_exact(&mut read).await.unwrap();
-        assert_eq!(read, BINDING);
-        turn.stream.write_all(b"answer").await.unwrap();
-        turn.stream.flush().await.unwrap();
+        let turn = timeout(PATIENCE, door.turns.recv()).await.unwrap().unwrap();
+        assert!(turn.tls.is_some());
+        answer_binding(turn);
         let mut answer = [0; 6];
         client.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"answer");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::process::{Child, Command};
-use turnstone::relay::{Relay, Transport};
+use turnstone::relay::{Connection, Relay};
 use turnstone::turn::{Credentials, ExternalAddresses, ExternalIp, FixedUser, Settings};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -61,7 +61,13 @@ impl TestRelay {
         let accepting = tokio::spawn(async move {
             while let Ok((stream, client)) = listener.accept().await {
                 let local = stream.local_addr().unwrap();
-                handle.adopt(Box::new(stream), client, local, Transport::Tcp);
+                let connection = Connection {
+                    socket: stream.into_std().unwrap(),
+                    tls: None,
+                    first: None,
+                    seat: Box::new(()),
+                };
+                handle.adopt(connection, client, local);
             }
         });
         Self {
