@@ -6,7 +6,7 @@ import { Session } from "./session.js";
 import { keepFiles, watchServer } from "./offline.js";
 import { t } from "./strings/index.js";
 import { html } from "./view/html.js";
-import { Ended, Returning } from "./view/ended.js";
+import { Ended, Returning, Waiting } from "./view/ended.js";
 import { Home } from "./view/home.js";
 import { Prejoin } from "./view/prejoin.js";
 import { Room } from "./view/room.js";
@@ -134,13 +134,11 @@ export class App {
   }
 
   toggleMic() {
-    const { media } = this.session;
-    void media.setMic(!media.micOn.peek()).then(() => this.#rememberSwitches());
+    void this.session.turn("mic", !this.session.media.micOn.peek()).then(() => this.#rememberSwitches());
   }
 
   toggleCamera() {
-    const { media } = this.session;
-    void media.setCamera(media.camera.peek() === null).then(() => this.#rememberSwitches());
+    void this.session.turn("camera", this.session.media.camera.peek() === null).then(() => this.#rememberSwitches());
   }
 
   toggleHand() {
@@ -234,7 +232,7 @@ export class App {
     addEventListener("keydown", (event) => {
       if (!event.ctrlKey || event.altKey || event.shiftKey || event.metaKey) return;
       const { screen } = session.state.peek();
-      if (screen !== "room" && screen !== "prejoin") return;
+      if (!["room", "waiting", "prejoin"].includes(screen)) return;
       if (event.key === "d") this.toggleMic();
       else if (event.key === "e") this.toggleCamera();
       else return;
@@ -275,6 +273,8 @@ export function Page({ app }) {
     case "joining":
       if (screen === "joining" && app.session.state.value.me) return html`<${Returning} app=${app} />`;
       return html`<${Prejoin} key=${app.session.state.value.roomName} app=${app} />`;
+    case "waiting":
+      return html`<${Waiting} app=${app} />`;
     case "room":
       return html`<${Room} app=${app} />`;
     case "test":

@@ -2,14 +2,15 @@
  * One person's visit: joins the socket, the state, the devices and the connections to the others. The view reads its
  * signals and calls its methods; nothing here draws.
  *
- * @import { FromServer, Status } from "./message.js"
+ * @import { FromPage, FromServer, Kind, Status } from "./message.js"
  * @import { Act, State } from "./state.js"
  */
 import { effect, signal } from "./vendor/signals-core.js";
 import { Media } from "./call/media.js";
 import { Mesh } from "./call/mesh.js";
 import { Speakers } from "./call/level.js";
-import { act, initial, reduce } from "./state.js";
+import { chime } from "./call/sound.js";
+import { act, initial, mayShow, reduce } from "./state.js";
 import { recall, remember, forgetSeat } from "./seat.js";
 import { Socket } from "./socket.js";
 
@@ -106,6 +107,27 @@ export class Session {
     this.#rise(() => this.happen({ type: "reacted", emoji }));
   }
 
+  /** What a host does to the room or to someone; the server decides whether we may. @param {Extract<FromPage, {type: "admit" | "deny" | "mute" | "unmute" | "kick" | "lock" | "policy" | "role"}>} message */
+  rule(message) {
+    this.socket.send(message);
+  }
+
+  /** Turns our microphone or camera on or off, as far as the room allows it. @param {"mic" | "camera"} kind @param {boolean} on */
+  async turn(kind, on) {
+    if (on && !mayShow(this.state.peek(), kind)) {
+      this.happen({ type: "problem", problem: { type: "unmute", text: "" } });
+      return;
+    }
+    await (kind === "mic" ? this.media.setMic(on) : this.media.setCamera(on));
+    if (kind === "mic") this.happen({ type: "mic", on });
+  }
+
+  /** Goes away from the door, where we wait. */
+  giveUp() {
+    this.socket.send({ type: "logout", data: {} });
+    this.approach(this.state.peek().roomName);
+  }
+
   /** @param {string} to @param {import("./message.js").Sizes} sizes how big someone is shown here */
   tellView(to, sizes) {
     this.socket.send({ type: "view", to, data: sizes });
@@ -192,12 +214,37 @@ export class Session {
       case "reaction":
         if (message.from !== this.state.peek().me?.sessionId) this.#rise(() => this.#apply(message));
         return;
+      case "mute":
+        this.#silence(message.data.kind);
+        this.#apply(message);
+        return;
+      case "unmute":
+      case "knock":
+        this.#apply(message);
+        chime();
+        return;
+      case "role":
+        this.#apply(message);
+        if (this.state.peek().me?.role === "viewer") this.#showNothing();
+        return;
       case "error":
         this.#refused(message);
         return;
       default:
         this.#apply(message);
     }
+  }
+
+  /** @param {Kind} kind */
+  #silence(kind) {
+    if (kind === "mic") void this.media.setMic(false);
+    else if (kind === "camera") void this.media.setCamera(false);
+    else this.media.stopScreen();
+  }
+
+  /** Viewers show and say nothing: their devices are given back. */
+  #showNothing() {
+    this.media.stop();
   }
 
   /** @param {FromServer} message */
@@ -224,6 +271,9 @@ export class Session {
     this.#apply(message);
     this.#seat = you.sessionId;
     this.#resume = resume ?? "";
+    if (you.role === "viewer") this.#showNothing();
+    // Newcomers begin silent where people may not unmute themselves; whoever comes back may go on speaking.
+    else if (!again && !mayShow(this.state.peek(), "mic")) this.#silence("mic");
     mesh.configure(message.data);
     this.#sendTracks();
     mesh.enter(participants, again ? this.#elders ?? mesh.elders : null);
@@ -278,7 +328,7 @@ export class Session {
     this.speakers.stop();
     this.mesh.peek()?.close();
     this.mesh.value = null;
-    if (screen === "room" || screen === "joining") forgetSeat();
+    if (screen === "room" || screen === "joining" || screen === "waiting") forgetSeat();
     if (!keepSocket && screen !== "home" && screen !== "prejoin") this.socket.close();
   }
 

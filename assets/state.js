@@ -2,14 +2,16 @@
  * All that the page knows, and how each message and each act changes it. Pure: no DOM, no clock, no socket, no media.
  * Streams and devices are not state; they belong to `call/`.
  *
- * @import { FromServer, Chat, Participant, Role, Room, Status } from "./message.js"
+ * @import { FromServer, Chat, Kind, Participant, Role, Room, Status } from "./message.js"
  *
  * @typedef {{sessionId: string, username: string, role: Role, status: Status | null, away: boolean}} Person
  *   `status` is null for people whose client tells none; `away` means their socket is gone while their media may still flow
  * @typedef {{kind: "said", key: string, id: string, seq: number, sessionId: string, username: string, text: string, time: number, mine: boolean}
  *   | {kind: "came" | "went", key: string, username: string}} Line one line of the chat
  * @typedef {{type: string, text: string}} Problem an error's type, and the server's words for it
- * @typedef {"home" | "prejoin" | "joining" | "room" | "left" | "test"} Screen
+ * @typedef {{type: "mute" | "unmute", kind: Kind, name: string} | {type: "role", role: Role}} News what a host has done to us,
+ *   or asks of us; `name` is empty for a host we do not know
+ * @typedef {"home" | "prejoin" | "joining" | "waiting" | "room" | "left" | "test"} Screen `waiting` = before the door, until a host decides
  * @typedef {"off" | "connecting" | "open" | "waiting" | "ended"} Link how the socket is; `waiting` = will try again
  *
  * @typedef {object} State
@@ -25,6 +27,9 @@
  * @property {boolean} hand
  * @property {Room | null} room
  * @property {Person[]} people oldest first, self left out
+ * @property {{sessionId: string, username: string}[]} waiting who waits at the door; hosts alone are told
+ * @property {News | null} news
+ * @property {{mic: boolean, camera: boolean}} permits whether we may turn these on where people may not unmute themselves
  * @property {Line[]} chat
  * @property {number} unread lines said while the chat was not looked at
  * @property {"" | "chat" | "people"} panel
@@ -43,10 +48,13 @@ const REACTIONS = 24;
 /** Errors of a login: the person is back before the door. */
 const REFUSALS = new Set(["full", "invalid", "password", "locked", "banned", "denied", "notfound", "unauthorized"]);
 
+/** What an error means that is about an act in the room, not about getting in. @type {Record<string, string>} */
+const INSIDE = { denied: "notallowed", notfound: "gone" };
+
 /** @returns {State} */
 export const initial = () => ({
   screen: "home", roomName: "", link: "off", retryAt: 0, ended: "", seated: false, restarting: false, online: true, me: null, hand: false, room: null, people: [],
-  chat: [], unread: 0, panel: "", watched: true, reactions: [], problem: null, askPassword: false, count: 0,
+  waiting: [], news: null, permits: { mic: false, camera: true }, chat: [], unread: 0, panel: "", watched: true, reactions: [], problem: null, askPassword: false, count: 0,
 });
 
 /** What a message of the server changes. @param {State} state @param {FromServer} message @returns {State} */
@@ -70,7 +78,7 @@ export function reduce(state, message) {
     case "reaction":
       return reacted(state, message.from, message.data.emoji);
     case "role":
-      if (message.data.sessionId === state.me?.sessionId) return { ...state, me: { ...state.me, role: message.data.role } };
+      if (message.data.sessionId === state.me?.sessionId) return changedRole(state, message.data.role);
       return withPerson(state, message.data.sessionId, (person) => ({ ...person, role: message.data.role }));
     case "lock":
       return state.room ? { ...state, room: { ...state.room, locked: message.data.locked } } : state;
@@ -78,6 +86,16 @@ export function reduce(state, message) {
       return state.room ? { ...state, room: { ...state.room, policy: message.data } } : state;
     case "room-changed":
       return state.room ? { ...state, room: { ...state.room, ...message.data } } : state;
+    case "waiting":
+      return state.screen === "joining" ? { ...state, screen: "waiting" } : state;
+    case "knock":
+      return { ...state, waiting: [...state.waiting.filter(({ sessionId }) => sessionId !== message.data.sessionId), message.data] };
+    case "mute":
+    case "unmute": {
+      const { by, kind } = message.data;
+      const name = state.people.find(({ sessionId }) => sessionId === by)?.username ?? "";
+      return { ...state, news: { type: message.type, kind, name }, permits: { ...state.permits, [kind]: message.type === "unmute" } };
+    }
     case "bye":
       return { ...state, restarting: true };
     case "error":
@@ -92,7 +110,8 @@ export function reduce(state, message) {
  * @typedef {{type: "went-home"} | {type: "went-to-room", roomName: string} | {type: "went-to-test"} | {type: "asked-to-join"} | {type: "left"}
  *   | {type: "link", link: Link, retryAt?: number, ended?: State["ended"]} | {type: "network", online: boolean} | {type: "panel", panel: State["panel"]}
  *   | {type: "watched", watched: boolean} | {type: "hand", hand: boolean} | {type: "reacted", emoji: string} | {type: "reaction-over", key: string}
- *   | {type: "problem-seen"} | {type: "problem", problem: Problem} | {type: "lost", sessionId: string}
+ *   | {type: "problem-seen"} | {type: "problem", problem: Problem} | {type: "lost", sessionId: string} | {type: "news-seen"}
+ *   | {type: "mic", on: boolean}
  *   | {type: "remembered", chat: Line[], me: State["me"]}} Act
  * @param {State} state @param {Act} act @returns {State}
  */
@@ -128,6 +147,10 @@ export function act(state, act) {
       return { ...state, problem: null };
     case "problem":
       return { ...state, problem: act.problem };
+    case "news-seen":
+      return { ...state, news: null };
+    case "mic": // a host's permission to speak holds for one time
+      return act.on && state.permits.mic ? { ...state, permits: { ...state.permits, mic: false } } : state;
     case "lost":
       return went(state, act.sessionId);
     case "remembered":
@@ -143,14 +166,15 @@ function entered(state, { room, you, participants }) {
   // After a restart of the server the others come back one by one. Until then those we still hear and see stay on the
   // page; `login` or `lost` ends that.
   const strays = again ? state.people.filter((one) => !present.has(one.sessionId)).map((one) => ({ ...one, away: true })) : [];
-  return { ...state, screen: "room", seated: true, room, me: you, people: [...strays, ...people], problem: null, askPassword: false, restarting: false };
+  return { ...state, screen: "room", seated: true, room, me: you, people: [...strays, ...people], waiting: [], problem: null, askPassword: false, restarting: false };
 }
 
 /** @param {Participant} one @returns {Person} */
 const person = ({ sessionId, username, role, status }) => ({ sessionId, username, role: role ?? "guest", status: status ?? null, away: status?.away === true });
 
-/** @param {State} state @param {string} sessionId @param {string} username @returns {State} */
-function came(state, sessionId, username) {
+/** @param {State} before @param {string} sessionId @param {string} username @returns {State} */
+function came(before, sessionId, username) {
+  const state = notWaiting(before, sessionId);
   if (sessionId === state.me?.sessionId) return state;
   if (state.people.some((one) => one.sessionId === sessionId)) return withPerson(state, sessionId, (one) => ({ ...one, username, away: false }));
   const people = [...state.people, person({ sessionId, username, role: "guest", joined: 0, status: null })];
@@ -158,7 +182,32 @@ function came(state, sessionId, username) {
 }
 
 /** @param {State} state @param {string} sessionId @returns {State} */
-function went(state, sessionId) {
+const notWaiting = (state, sessionId) => (state.waiting.some((one) => one.sessionId === sessionId)
+  ? { ...state, waiting: state.waiting.filter((one) => one.sessionId !== sessionId) } : state);
+
+/** @param {State} state @param {Role} role @returns {State} */
+function changedRole(state, role) {
+  if (!state.me || state.me.role === role) return state;
+  return { ...state, me: { ...state.me, role }, news: { type: "role", role }, waiting: role === "host" ? state.waiting : [] };
+}
+
+/**
+ * Whether we may turn this on, by our role and what the room allows.
+ * @param {State} state @param {Kind} kind
+ */
+export function mayShow({ me, room, permits }, kind) {
+  if (me?.role === "host") return true;
+  if (me?.role === "viewer") return false;
+  const policy = room?.policy;
+  return !policy || (kind === "screen" ? policy.screen : policy.unmute || permits[kind]);
+}
+
+/** Whether we may write. @param {State} state */
+export const mayWrite = ({ me, room }) => me?.role === "host" || (room?.policy?.chat ?? true);
+
+/** @param {State} before @param {string} sessionId @returns {State} */
+function went(before, sessionId) {
+  const state = notWaiting(before, sessionId);
   const gone = state.people.find((one) => one.sessionId === sessionId);
   if (!gone) return state;
   const people = state.people.filter((one) => one !== gone);
@@ -196,12 +245,13 @@ const reacted = (state, sessionId, emoji) => ({
 
 /** @param {State} state @param {Problem} problem @returns {State} */
 function refused(state, problem) {
-  if (!state.seated && ["joining", "room"].includes(state.screen) && REFUSALS.has(problem.type)) {
+  if (!state.seated && ["joining", "waiting", "room"].includes(state.screen) && REFUSALS.has(problem.type)) {
     return { ...fresh(state), screen: "prejoin", roomName: state.roomName, problem, askPassword: problem.type === "password" };
   }
   if (["kicked", "banned"].includes(problem.type)) return { ...state, problem, ended: "removed" };
   if (problem.type === "resume") return state; // the socket's owner logs in anew
-  return { ...state, problem };
+  const inside = INSIDE[problem.type];
+  return { ...state, problem: state.seated && inside ? { ...problem, type: inside } : problem };
 }
 
 /** @param {State} state @param {Line} line @returns {State} */

@@ -4,10 +4,19 @@
  */
 import { effect, signal } from "../vendor/signals-core.js";
 
+/** Where it is kept that somebody wants no sounds. */
+const SOUNDS = "turnstone.sounds";
+/** The two notes of the chime, Hz, and how loud they begin, 0–1. */
+const NOTES = [660, 880];
+const LOUDNESS = 0.08;
+
 /** Whether the browser keeps someone silent. */
 export const blocked = signal(false);
 /** The loudspeaker's device id; empty = the system's own choice. */
 export const speaker = signal("");
+
+/** Whether the page may make sounds of its own. */
+export const sounds = signal(wanted());
 
 /** Elements that are to be heard. @type {Set<HTMLVideoElement>} */
 const audible = new Set();
@@ -22,7 +31,8 @@ export function play(element, stream, silent) {
   if (element.srcObject !== stream) element.srcObject = stream;
   if (!stream) return;
   element.muted = silent;
-  if (!silent) {
+  if (silent) audible.delete(element);
+  else {
     audible.add(element);
     void route(element);
   }
@@ -68,3 +78,36 @@ effect(() => {
   void speaker.value;
   for (const element of audible) void route(element);
 });
+
+function wanted() {
+  try {
+    return localStorage.getItem(SOUNDS) !== "off";
+  } catch {
+    return true;
+  }
+}
+
+/** Switches the page's own sounds. @param {boolean} on */
+export function setSounds(on) {
+  sounds.value = on;
+  try {
+    localStorage.setItem(SOUNDS, on ? "on" : "off");
+  } catch { /* a browser that keeps nothing: it holds for this visit */ }
+}
+
+/** Two soft notes: somebody wants something. */
+export function chime() {
+  if (!sounds.peek() || typeof AudioContext !== "function") return;
+  const context = new AudioContext();
+  NOTES.forEach((frequency, index) => {
+    const [note, gain] = [new OscillatorNode(context, { frequency }), new GainNode(context, { gain: 0 })];
+    const start = context.currentTime + index * 0.16;
+    gain.gain.setValueAtTime(LOUDNESS, start);
+    gain.gain.exponentialRampToValueAtTime(0.001, start + 0.4);
+    note.connect(gain).connect(context.destination);
+    note.start(start);
+    note.stop(start + 0.4);
+    if (index === NOTES.length - 1) note.onended = () => void context.close();
+  });
+  if (context.state === "suspended") void context.close(); // nobody has touched the page yet
+}

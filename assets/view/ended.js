@@ -1,6 +1,7 @@
-/** Outside a call: left, taken over or removed, and on the way back in. */
+/** Outside a call: left, taken over or removed, on the way back in, and waiting at the door. */
 import { html } from "./html.js";
 import { Bird } from "./icon.js";
+import { Preview } from "./prejoin.js";
 import { t } from "../strings/index.js";
 
 /** @param {{app: import("../page.js").App}} props */
@@ -34,3 +35,17 @@ export const Returning = ({ app }) => html`
       <a class="button" data-kind="quiet" href=${app.href("/")} onClick=${app.follow}>${t("left.home")}</a>
     </main>
   </div>`;
+
+/** A host decides who comes in. @param {{app: import("../page.js").App}} props */
+export function Waiting({ app }) {
+  const { roomName, link } = app.session.state.value;
+  return html`
+    <div class="ended">
+      <main class="card waiting" id="main" tabindex="-1">
+        <h1>${t("waiting.title")}</h1>
+        <p role="status" class="returning"><span class="spinner" aria-hidden="true"></span><span>${link === "open" ? t("waiting.hint", { room: roomName }) : t("error.server")}</span></p>
+        <${Preview} app=${app} name=${app.rememberedName()} />
+        <button type="button" class="button" data-kind="quiet" onClick=${() => app.session.giveUp()}>${t("waiting.cancel")}</button>
+      </main>
+    </div>`;
+}

@@ -48,8 +48,12 @@ export function Dialog({ title, onclose, children }) {
   const id = useId();
   useEffect(() => {
     const element = dialog.current;
+    const before = /** @type {HTMLElement | null} */ (document.activeElement);
     element?.showModal();
-    return () => element?.close();
+    return () => {
+      element?.close();
+      before?.focus(); // the browser does so only for a dialogue that is still on the page
+    };
   }, []);
   return html`
     <dialog ref=${dialog} class="dialog" aria-labelledby=${id} onClose=${onclose}
@@ -62,18 +66,22 @@ export function Dialog({ title, onclose, children }) {
 }
 
 /**
- * A button with a menu above it. Arrow keys move, Escape and a click elsewhere close.
- * @param {{icon: string, label: string, text?: string, kind?: string, items: {label: string, icon?: string, text?: string, testid?: string, checked?: boolean, onselect: () => void}[]}} props
+ * A button with a menu above it, or, for one in a list that scrolls, beside it over everything. Arrow keys move, Escape and a
+ * click elsewhere close.
+ * @param {{icon: string, label: string, text?: string, kind?: string, beside?: boolean, items: {label: string, icon?: string, text?: string, testid?: string, checked?: boolean, onselect: () => void}[]}} props
  */
-export function Menu({ icon, label, text, kind = "list", items }) {
+export function Menu({ icon, label, text, kind = "list", beside = false, items }) {
   const [open, setOpen] = useState(false);
+  const [spot, setSpot] = useState({});
   const place = useRef(/** @type {HTMLDivElement | null} */ (null));
   useEffect(() => {
     if (!open) return undefined;
     /** @type {HTMLElement | null | undefined} */ (place.current?.querySelector("[role^=menuitem]"))?.focus();
     const outside = (/** @type {Event} */ event) => !place.current?.contains(/** @type {Node} */ (event.target)) && setOpen(false);
+    const away = () => beside && setOpen(false);
     document.addEventListener("pointerdown", outside);
-    return () => document.removeEventListener("pointerdown", outside);
+    addEventListener("resize", away);
+    return () => { document.removeEventListener("pointerdown", outside); removeEventListener("resize", away); };
   }, [open]);
   const close = () => {
     setOpen(false);
@@ -84,19 +92,26 @@ export function Menu({ icon, label, text, kind = "list", items }) {
     const entries = /** @type {HTMLElement[]} */ ([...(place.current?.querySelectorAll("[role^=menuitem]") ?? [])]);
     const now = entries.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-    if (event.key === "Escape") close();
+    if (event.key === "Escape") { close(); event.stopPropagation(); }
     else if (event.key === "Tab") setOpen(false);
     else if (step) entries.at((now + step) % entries.length)?.focus();
     else return;
     if (event.key !== "Tab") event.preventDefault();
   };
+  const toggle = (/** @type {any} */ event) => {
+    const { top, bottom, right } = event.currentTarget.getBoundingClientRect();
+    const under = bottom < innerHeight / 2;
+    const room = (under ? innerHeight - bottom : top) - 16;
+    if (beside) setSpot({ right: `${Math.max(8, innerWidth - right)}px`, maxHeight: `${room}px`, ...(under ? { top: `${bottom + 4}px` } : { bottom: `${innerHeight - top + 4}px` }) });
+    setOpen(!open);
+  };
   return html`
     <div class="menu-place" ref=${place} onKeyDown=${onKeyDown}>
-      <button type="button" class="control" aria-haspopup="menu" aria-expanded=${open} aria-label=${label} title=${label} onClick=${() => setOpen(!open)}>
+      <button type="button" class=${beside ? "icon-button" : "control"} aria-haspopup="menu" aria-expanded=${open} aria-label=${label} title=${label} onClick=${toggle}>
         <${Icon} name=${icon} />${text && html`<span class="control-text">${text}</span>`}
       </button>
       ${open && html`
-        <div class="menu" role="menu" aria-label=${label} data-kind=${kind}>
+        <div class="menu" role="menu" aria-label=${label} data-kind=${kind} data-beside=${beside} style=${beside ? spot : null}>
           ${items.map((item) => html`
             <button type="button" role=${item.checked === undefined ? "menuitem" : "menuitemcheckbox"} aria-checked=${item.checked}
               tabindex="-1" key=${item.label} data-testid=${item.testid} aria-label=${item.label} onClick=${() => { close(); item.onselect(); }}>
@@ -105,6 +120,17 @@ export function Menu({ icon, label, text, kind = "list", items }) {
         </div>`}
     </div>`;
 }
+
+/** A switch with its name. @param {{label: string, on: boolean, onchange: (on: boolean) => void, testid?: string}} props */
+export const Switch = ({ label, on, onchange, testid }) => html`
+  <label class="switch">
+    <span>${label}</span>
+    <input type="checkbox" role="switch" data-testid=${testid} checked=${on} onChange=${(/** @type {any} */ event) => {
+      const wanted = event.currentTarget.checked;
+      event.currentTarget.checked = on; // it turns when the server says so
+      onchange(wanted);
+    }} />
+  </label>`;
 
 /** Chooses the language; the address carries it, so that a link can too. */
 export const LanguageSwitch = () => html`

@@ -64,8 +64,8 @@ export function Prejoin({ app }) {
     </div>`;
 }
 
-/** @param {{app: import("../page.js").App, name: string}} props */
-function Preview({ app, name }) {
+/** How we look and sound. @param {{app: import("../page.js").App, name: string}} props */
+export function Preview({ app, name }) {
   const { media } = app.session;
   const video = useRef(/** @type {HTMLVideoElement | null} */ (null));
   const camera = media.camera.value;
@@ -92,6 +92,7 @@ function Preview({ app, name }) {
 /** @param {{app: import("../page.js").App}} props */
 export const MicSwitch = ({ app }) => {
   const on = app.session.media.micOn.value;
+  if (app.session.state.value.me?.role === "viewer") return null;
   return html`<${IconButton} class="control" icon=${on ? "mic" : "micOff"} label=${on ? t("media.micOff") : t("media.micOn")} data-testid="toggle-mic"
     data-off=${!on} aria-keyshortcuts="Control+D" onClick=${() => app.toggleMic()} />`;
 };
@@ -99,6 +100,7 @@ export const MicSwitch = ({ app }) => {
 /** @param {{app: import("../page.js").App}} props */
 export const CameraSwitch = ({ app }) => {
   const on = app.session.media.camera.value !== null;
+  if (app.session.state.value.me?.role === "viewer") return null;
   return html`<${IconButton} class="control" icon=${on ? "camera" : "cameraOff"} label=${on ? t("media.cameraOff") : t("media.cameraOn")} data-testid="toggle-camera"
     data-off=${!on} aria-keyshortcuts="Control+E" onClick=${() => app.toggleCamera()} />`;
 };

@@ -6,13 +6,15 @@ import { Chat } from "./chat.js";
 import { Devices } from "./devices.js";
 import { arrange } from "./grid.js";
 import { Bird, Icon } from "./icon.js";
+import { News, RoomSettings, WaitingList } from "./host.js";
 import { CopyLink } from "./link.js";
-import { Dialog, IconButton, Menu, Problem } from "./parts.js";
+import { Dialog, IconButton, Menu, Problem, Switch } from "./parts.js";
 import { People } from "./people.js";
 import { CameraSwitch, MicSwitch, Troubles } from "./prejoin.js";
 import { Invite, Screen, SelfTile, Tile } from "./tile.js";
 import { Media } from "../call/media.js";
-import { allow, blocked } from "../call/sound.js";
+import { allow, blocked, setSounds, sounds } from "../call/sound.js";
+import { mayShow } from "../state.js";
 import { count, t } from "../strings/index.js";
 
 /** Narrower than this, the controls that are used least go into a menu, CSS px. */
@@ -23,8 +25,10 @@ const EMOJI = ["👍", "❤️", "😂", "👏", "🎉", "😮", "😢", "👋"]
 /** @param {{app: import("../page.js").App}} props */
 export function Room({ app }) {
   const { session } = app;
-  const { room, panel, people, problem, unread, hand, roomName } = session.state.value;
+  const { room, panel, people, problem, unread, hand, roomName, me } = session.state.value;
   const [settings, setSettings] = useState(false);
+  const [rules, setRules] = useState(false);
+  const host = me?.role === "host";
   const phone = app.width.value < PHONE;
   const shown = panel !== "";
   return html`
@@ -35,10 +39,16 @@ export function Room({ app }) {
         <button type="button" class="room-count" aria-expanded=${panel === "people"} onClick=${() => app.togglePanel("people")}>
           <${Icon} name="people" /><span>${count("room.count", people.length + 1)}</span>
         </button>
-        <${CopyLink} app=${app} />
+        ${!host && room?.locked && html`<span class="room-locked" title=${t("rules.isLocked")}><${Icon} name="lock" /><span class="unseen">${t("rules.isLocked")}</span></span>`}
+        <span class="room-top-end">
+          ${host && html`<${IconButton} icon=${room?.locked ? "lock" : "host"} label=${room?.locked ? t("rules.openLocked") : t("rules.title")} data-testid="room-settings" onClick=${() => setRules(true)} />`}
+          <${CopyLink} app=${app} />
+        </span>
       </header>
       <div class="room-notices">
         <${Banner} app=${app} />
+        <${WaitingList} app=${app} />
+        <${News} app=${app} />
         <${Problem} problem=${problem} onclose=${() => session.happen({ type: "problem-seen" })} />
         <${Troubles} media=${session.media} closable=${true} />
         ${blocked.value && html`
@@ -88,8 +98,10 @@ export function Room({ app }) {
       ${settings && html`
         <${Dialog} title=${t("settings.title")} onclose=${() => setSettings(false)}>
           <${Devices} media=${session.media} />
+          <${Switch} label=${t("settings.sounds")} testid="sounds" on=${sounds.value} onchange=${setSounds} />
           <button type="button" class="button" data-kind="main" onClick=${() => setSettings(false)}>${t("settings.close")}</button>
         <//>`}
+      ${rules && host && html`<${RoomSettings} app=${app} onclose=${() => setRules(false)} />`}
     </div>`;
 }
 
@@ -99,8 +111,10 @@ const reactions = (app) => EMOJI.map((emoji) => ({ label: `${t("room.react")} ${
 /** @param {{app: import("../page.js").App}} props */
 const ShareScreen = ({ app }) => {
   const sharing = app.session.media.screen.value !== null;
-  const possible = Media.canShareScreen;
-  const label = sharing ? t("room.shareStop") : possible ? t("room.share") : t("room.shareMissing");
+  const allowed = mayShow(app.session.state.value, "screen");
+  const possible = Media.canShareScreen && allowed;
+  const label = sharing ? t("room.shareStop") : !allowed ? t("room.shareForbidden") : possible ? t("room.share") : t("room.shareMissing");
+  if (app.session.state.value.me?.role === "viewer") return null;
   return html`<${IconButton} class="control" icon=${sharing ? "screenOff" : "screen"} label=${label} data-testid="share-screen" data-active=${sharing}
     aria-disabled=${!possible} onClick=${() => possible && app.session.toggleScreen()} />`;
 };

@@ -30,7 +30,8 @@ function useStream(stream, silent) {
  */
 export function Tile({ person, received, speaking, reaction, rect }) {
   const { status, username, sessionId } = person;
-  const video = useStream(received?.camera ?? null, false);
+  // Whoever is muted is silent at once, whatever their own client does.
+  const video = useStream(received?.camera ?? null, status ? !status.mic : false);
   // A client that tells no status is believed to show its camera.
   const seen = Boolean(received?.camera && (status ? status.camera : true));
   const way = received?.way ?? "connecting";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHAT_LINES, act, initial, reduce } from "./typed/state.js";
+import { CHAT_LINES, act, initial, mayShow, mayWrite, reduce } from "./typed/state.js";
 
 /** @import { FromServer, Participant, Status } from "./typed/message.js" */
 /** @import { State } from "./typed/state.js" */
@@ -80,6 +80,59 @@ test("a lock and a policy change the room", () => {
   const state = after(inside(), { type: "lock", from: "ann", data: { locked: true } }, { type: "policy", from: "ann", data: policy });
   assert.equal(state.room?.locked, true);
   assert.deepEqual(state.room?.policy, policy);
+});
+
+test("who knocks waits until let in, refused or gone, and hosts alone keep a list", () => {
+  const knock = (/** @type {string} */ sessionId) => /** @type {FromServer} */ ({ type: "knock", data: { sessionId, username: sessionId } });
+  const waiting = (/** @type {State} */ state) => state.waiting.map(({ sessionId }) => sessionId);
+  const host = after(inside(one("ann", "Ann")), { type: "role", data: { sessionId: "me", role: "host" } }, knock("kim"), knock("lee"), knock("kim"), knock("mo"));
+  assert.deepEqual(waiting(host), ["lee", "kim", "mo"], "who knocks twice waits once");
+  const let_in = after(host, { type: "login", from: "kim", data: { roomrequest: "Tea", username: "kim" } }, { type: "logout", data: { sessionId: "lee", username: "lee" } });
+  assert.deepEqual(waiting(let_in), ["mo"]);
+  assert.deepEqual(names(let_in), ["Ann", "kim"]);
+  assert.deepEqual(let_in.chat.map(({ kind }) => kind), ["came"], "who was refused was never here");
+  assert.deepEqual(waiting(after(let_in, { type: "role", data: { sessionId: "me", role: "guest" } })), []);
+  assert.deepEqual(waiting(after(let_in, welcome("me", one("ann", "Ann")))), [], "after coming back the server tells anew");
+});
+
+test("a newcomer waits, and is let in or refused", () => {
+  const waiting = after(act(atTheDoor(), { type: "link", link: "open" }), { type: "waiting" });
+  assert.equal(waiting.screen, "waiting");
+  assert.equal(after(waiting, welcome("me")).screen, "room");
+  const denied = after(waiting, error("denied"));
+  assert.deepEqual([denied.screen, denied.problem?.type], ["prejoin", "denied"]);
+  assert.equal(after(inside(), { type: "waiting" }).screen, "room", "inside nobody waits");
+});
+
+test("what is refused inside is about the act, not about coming in", () => {
+  assert.equal(after(inside(), error("denied")).problem?.type, "notallowed");
+  assert.equal(after(inside(), error("notfound")).problem?.type, "gone");
+});
+
+test("a host's act on us is told with the host's name, until it is seen", () => {
+  const state = after(inside(one("ann", "Ann")), { type: "mute", data: { by: "ann", kind: "mic" } });
+  assert.deepEqual(state.news, { type: "mute", kind: "mic", name: "Ann" });
+  assert.equal(act(state, { type: "news-seen" }).news, null);
+  assert.deepEqual(after(state, { type: "unmute", data: { by: "gone", kind: "camera" } }).news, { type: "unmute", kind: "camera", name: "" });
+  assert.deepEqual(after(state, { type: "role", data: { sessionId: "me", role: "host" } }).news, { type: "role", role: "host" });
+  assert.equal(after(inside(), { type: "role", data: { sessionId: "me", role: "guest" } }).news, null, "the role one has already is no news");
+});
+
+test("what we may turn on follows our role, the policy, and a host's asking, which holds once for the microphone", () => {
+  const policy = { chat: false, files: true, screen: false, unmute: false, waitingRoom: false };
+  const can = (/** @type {State} */ state) => [mayShow(state, "mic"), mayShow(state, "camera"), mayShow(state, "screen"), mayWrite(state)];
+  const open = inside(one("ann", "Ann"));
+  assert.deepEqual(can(open), [true, true, true, true], "a server that tells no policy allows all");
+  let state = after(open, { type: "policy", from: "ann", data: policy });
+  assert.deepEqual(can(state), [false, true, false, false]);
+  assert.deepEqual(can(after(state, { type: "role", data: { sessionId: "me", role: "host" } })), [true, true, true, true]);
+  assert.deepEqual(can(after(open, { type: "role", data: { sessionId: "me", role: "viewer" } })), [false, false, false, true]);
+  state = after(state, { type: "mute", data: { by: "ann", kind: "camera" } });
+  assert.equal(mayShow(state, "camera"), false);
+  state = after(state, { type: "unmute", data: { by: "ann", kind: "camera" } }, { type: "unmute", data: { by: "ann", kind: "mic" } });
+  assert.deepEqual(can(state), [true, true, false, false]);
+  state = act(act(state, { type: "mic", on: true }), { type: "mic", on: false });
+  assert.deepEqual(can(state), [false, true, false, false]);
 });
 
 test("the chat forgets its oldest lines instead of growing for ever", () => {

@@ -60,7 +60,7 @@ function enter(n, screens = 0) {
   session.state.value = { ...initial(), screen: "joining", roomName: "Tea on the terrace", link: "open" };
   apply({
     type: "room",
-    data: { room: { name: "Tea on the terrace", locked: false, capacity: 10, kept: false }, you: { sessionId: "me", username: "Kim", role: "guest" }, participants, iceServers: [], iceTtl: 3600 },
+    data: { room: { name: "Tea on the terrace", locked: false, capacity: 10, kept: false, policy: POLICY }, you: { sessionId: "me", username: "Kim", role: "guest" }, participants, iceServers: [], iceTtl: 3600 },
   });
   const received = new Map(participants.map((one, index) => [one.sessionId, {
     camera: one.status.camera ? picture(one.username, index * 36) : null, screen: one.status.screen ? picture("A shared screen", 200, 1280, 800) : null, way: "connected",
@@ -97,12 +97,29 @@ async function show(wanted) {
   const [scene = "home", option = "", more = ""] = wanted.split(":");
   stage(scene, option, more);
   render(html`<${Page} app=${app} />`, root);
+  await press(scene, option);
   // Pictures that are shown have a first frame; a second is enough for that on any machine.
   const late = Date.now() + 1000;
   const blank = () => [...document.querySelectorAll("video")].some((video) => video.srcObject && video.readyState < 2);
   do await new Promise((done) => setTimeout(done, 60)); while (blank() && Date.now() < late);
   document.documentElement.dataset.ready = wanted;
 }
+
+/** What opens only by a click. @param {string} scene @param {string} option */
+async function press(scene, option) {
+  const way = { menu: [".people [aria-haspopup]"], removal: [".people [aria-haspopup]", "[data-testid=remove]"], rules: ["[data-testid=room-settings]"] }[scene] ?? [];
+  for (const step of way) {
+    await new Promise((done) => setTimeout(done, 80));
+    document.querySelector(step)?.click();
+  }
+  if (scene === "removal" && option === "ban") {
+    await new Promise((done) => setTimeout(done, 80));
+    document.querySelector("[data-testid=ban]")?.click();
+  }
+}
+
+const POLICY = { chat: true, files: true, screen: true, unmute: true, waitingRoom: false };
+const host = () => apply({ type: "role", data: { sessionId: "me", role: "host" } });
 
 /** @param {string} scene @param {string} option @param {string} more */
 function stage(scene, option, more) {
@@ -145,6 +162,21 @@ function stage(scene, option, more) {
       state({ problem: { type: "rate", text: "" } });
       break;
     case "reactions": enter(4); for (const from of ["s0", "s1", "me"]) apply({ type: "reaction", from, data: { emoji: "🎉" } }); state({ hand: true }); break;
+    case "waiting": state({ screen: "waiting", roomName: "Tea on the terrace", link: "open" }); session.media.camera.value = picture("me", 150).getVideoTracks()[0]; break;
+    case "knocks":
+      enter(3);
+      host();
+      state({ panel: "", news: null });
+      for (let index = 0; index < Number(option); index += 1) apply({ type: "knock", data: { sessionId: `k${index}`, username: NAMES[(index + 3) % NAMES.length] } });
+      break;
+    case "menu": case "removal": enter(4); host(); state({ panel: "people", news: null }); break;
+    case "rules": enter(2); host(); state({ panel: "", news: null, room: { ...session.state.value.room, locked: true, policy: { ...POLICY, waitingRoom: true, chat: false } } }); break;
+    case "news":
+      enter(2);
+      state({ panel: "" });
+      if (option === "host" || option === "viewer") apply({ type: "role", data: { sessionId: "me", role: option } });
+      else apply({ type: option, data: { by: "s0", kind: more } });
+      break;
     case "left": state({ screen: "left", roomName: "Tea" }); break;
     case "ended": state({ screen: "room", ended: option }); break;
     case "test": state({ screen: "test" }); break;
