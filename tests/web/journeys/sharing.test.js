@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { Server, chromium, journey, until } from "./harness.js";
+import { Server, chromium, handle, journey, until } from "./harness.js";
 
 /** @type {Server} */
 let server;
@@ -90,4 +90,57 @@ function deviceInUse(person, kind) {
     .filter((connection) => connection.connectionState === "connected")
     .flatMap((connection) => connection.getSenders())
     .find((sender) => sender.track?.kind === wanted)?.track?.getSettings().deviceId, kind);
+}
+
+journey("a speaker chosen at the door and another during the call play everyone, newcomers too, and after a reload", async (scene) => {
+  const alice = await scene.person(browser, server, "Alice");
+  const bob = await scene.person(browser, server, "Bob");
+  await bob.join("speakers");
+  await alice.visit("speakers");
+  await alice.seesItself();
+  const first = await chooseSpeaker(alice, '.prejoin-devices summary');
+  await alice.enter();
+  await alice.seesAndHears(bob);
+  await isHeardFrom(alice, first, bob);
+  const second = await chooseSpeaker(alice, 'aria/Devices[role="button"]');
+  assert.notEqual(second, first);
+  await isHeardFrom(alice, second, bob);
+  await alice.page.keyboard.press("Escape");
+  const cho = await scene.person(browser, server, "Cho");
+  await cho.join("speakers");
+  for (const other of [bob, cho]) {
+    await alice.seesAndHears(other);
+    await isHeardFrom(alice, second, other);
+  }
+  await isHeardFrom(bob, "", alice);
+  await alice.reload();
+  for (const other of [bob, cho]) {
+    await alice.seesAndHears(other);
+    await isHeardFrom(alice, second, other);
+  }
+});
+
+/** Takes a speaker other than the one chosen so far, and returns its id. @param {import("./harness.js").Person} person @param {string} opener shows the choice */
+async function chooseSpeaker(person, opener) {
+  const settings = await person.page.waitForSelector(opener, { visible: true });
+  await settings?.click();
+  const choice = await person.find("choose-speaker");
+  const other = await until("another speaker is offered", () => choice.evaluate((element) => {
+    const select = /** @type {HTMLSelectElement} */ (element);
+    return [...select.options].map(({ value }) => value).find((value) => value !== "" && value !== select.value);
+  }));
+  await choice.select(other);
+  return other;
+}
+
+/** What plays `other` uses that speaker; empty is the system's own choice. @param {import("./harness.js").Person} person @param {string} speaker @param {import("./harness.js").Person} other */
+async function isHeardFrom(person, speaker, other) {
+  await until(`${person.name} hears ${other.name} from the chosen speaker`, async () => {
+    const used = await person.page.$eval(`${handle("tile")}[data-session="${other.session}"] video`, (video) => {
+      const { sinkId, muted } = /** @type {HTMLVideoElement} */ (video);
+      return { sinkId, muted };
+    });
+    if (used.sinkId === speaker && !used.muted) return true;
+    throw new Error(JSON.stringify({ used, speaker }));
+  });
 }
