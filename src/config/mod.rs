@@ -14,6 +14,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -101,6 +102,7 @@ pub fn load_with_origins(source: &impl Source) -> Result<Loaded, Mistakes> {
     }
 
     default_realm(&mut config, &mut origins);
+    refuse_a_missing_ssl_dir(source, &config, &origins, &mut mistakes);
     if ports_are_sure {
         refuse_overlaps(&config, &origins, &mut mistakes);
     }
@@ -151,6 +153,25 @@ fn default_realm(config: &mut Config, origins: &mut BTreeMap<&'static str, Strin
         config.turn.realm = realm;
         origins.insert("turn-realm", "the first domain".to_owned());
     }
+}
+
+/// A certificate's folder may be empty for now, but one that is not there was mistyped.
+fn refuse_a_missing_ssl_dir(
+    source: &impl Source,
+    config: &Config,
+    origins: &BTreeMap<&'static str, String>,
+    mistakes: &mut Mistakes,
+) {
+    let (Some(dir), Some(origin)) = (&config.web.ssl_dir, origins.get("ssl-dir")) else {
+        return;
+    };
+    let words = match source.look_into(dir) {
+        Ok(()) => return,
+        Err(error) if error.kind() == ErrorKind::NotFound => "there is no such folder".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => "this is no folder".to_owned(),
+        Err(error) => format!("this folder cannot be opened: {error}"),
+    };
+    mistakes.add(format!("{origin} {:?}: {words}.", shown(dir)));
 }
 
 /// Two listeners on one TCP port would fail at the second bind; here both can be named.

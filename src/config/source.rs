@@ -29,6 +29,12 @@ pub trait Source {
 
     /// Whether `path` is a file, or a link to one.
     fn is_file(&self, path: &Path) -> bool;
+
+    /// Opens a directory, and closes it again.
+    ///
+    /// # Errors
+    /// When it is not there, is no directory, or may not be looked into.
+    fn look_into(&self, path: &Path) -> io::Result<()>;
 }
 
 /// The real thing: given arguments, this process's environment, this machine's files.
@@ -69,6 +75,10 @@ impl Source for Process {
 
     fn is_file(&self, path: &Path) -> bool {
         path.is_file()
+    }
+
+    fn look_into(&self, path: &Path) -> io::Result<()> {
+        std::fs::read_dir(path).map(drop)
     }
 }
 
@@ -136,5 +146,16 @@ impl Source for Map {
 
     fn is_file(&self, path: &Path) -> bool {
         self.files.contains_key(path)
+    }
+
+    /// A directory is there when a file is in it.
+    fn look_into(&self, path: &Path) -> io::Result<()> {
+        let has_a_file = self
+            .files
+            .keys()
+            .any(|file| file != path && file.starts_with(path));
+        has_a_file
+            .then_some(())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }

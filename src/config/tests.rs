@@ -76,14 +76,14 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
             .iter()
             .find(|(flag, _)| *flag == setting.flag)
             .unwrap();
-        let flag = loaded(&Map::arguments([format!("--{}={value}", setting.flag)]));
-        let apart = loaded(&Map::arguments([
-            format!("--{}", setting.flag),
-            value.to_string(),
-        ]));
-        let variable = loaded(&Map::default().with_variable(&setting.variable(), *value));
+        // A folder that is named has to be there.
+        let around = Map::default().with_file("/srv/ssl/cert.pem", "");
+        let typed = |arguments: &[String]| loaded(&around.clone().with_arguments(arguments));
+        let flag = typed(&[format!("--{}={value}", setting.flag)]);
+        let apart = typed(&[format!("--{}", setting.flag), value.to_string()]);
+        let variable = loaded(&around.clone().with_variable(&setting.variable(), *value));
         let line = format!("{} = \"{value}\"", setting.key.unwrap());
-        let file = loaded(&Map::default().with_file(DEFAULT_FILE, line));
+        let file = loaded(&around.clone().with_file(DEFAULT_FILE, line));
         let flag = format!("{flag:?}");
         assert_ne!(flag, default, "--{} changes nothing", setting.flag);
         assert_eq!(flag, format!("{apart:?}"));
@@ -416,6 +416,7 @@ fn what_systemd_provides_stands_in() {
     );
     let asked = source
         .with_variable("TURNSTONE_SSL_DIR", "/srv/ssl")
+        .with_file("/srv/ssl/cert.pem", "")
         .with_variable("TURNSTONE_DATA_DIR", "/srv/data");
     assert_eq!(
         loaded(&asked).web.ssl_dir.as_deref(),

@@ -159,6 +159,41 @@ fn all_mistakes_come_at_once_in_words_and_without_colours() {
 }
 
 #[test]
+fn a_certificate_folder_that_is_not_there_is_a_mistake_like_others() {
+    let directory = Directory::new();
+    let file = directory.file("file", "");
+    for command in ["serve", "check-config"] {
+        for (folder, words) in [
+            (directory.0.join("ssl"), "there is no such folder"),
+            (file.clone(), "this is no folder"),
+        ] {
+            let output = turnstone(&[command, "--capacity", "0", "--data-dir"])
+                .arg(directory.0.join("data"))
+                .arg("--ssl-dir")
+                .arg(&folder)
+                .current_dir(&directory.0)
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            assert_eq!(stdout(&output), "", "nothing listens");
+            let said = stderr(&output);
+            let expected = format!("--ssl-dir {folder:?}: {words}.");
+            assert!(
+                said.contains("2 mistakes") && said.contains(&expected),
+                "{said}"
+            );
+            assert!(!directory.0.join("data").exists(), "nothing was started");
+        }
+    }
+    // One that is empty for now is no mistake, and one that another source overrules is not looked for.
+    let output = turnstone(&["check-config", "--ssl-dir", directory.0.to_str().unwrap()])
+        .env("TURNSTONE_SSL_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
 fn a_command_that_does_not_exist_is_refused() {
     let output = turnstone(&["srve"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
