@@ -75,11 +75,16 @@ impl Rooms {
         .text();
         room.tell(
             resume::Kind::Other,
+            session,
             &farewell,
             |_| true,
             &mut self.effects,
-            &mut self.away,
         );
+        for other in &mut room.seats {
+            if let Presence::Away { missed, .. } = &mut other.presence {
+                missed.left(session);
+            }
+        }
         if let Some(session_id) = room.heir() {
             self.give_role(
                 None,

@@ -414,7 +414,7 @@ impl Rooms {
         self.tell_those(session, resume::Kind::Other, text, |_| true);
     }
 
-    /// Sends to whom `wants` says in the session's room.
+    /// Sends to whom `wants` says in the session's room, on the session's behalf.
     fn tell_those(
         &mut self,
         session: SessionId,
@@ -425,7 +425,7 @@ impl Rooms {
         if let Some(name) = self.seated.get(&session)
             && let Some(room) = self.rooms.get_mut(name)
         {
-            room.tell(kind, text, wants, &mut self.effects, &mut self.away);
+            room.tell(kind, session, text, wants, &mut self.effects);
         }
     }
 }
@@ -443,16 +443,17 @@ impl Room {
         self.seats.len() >= self.state.capacity
     }
 
+    /// Sends to whom `wants` says. `from` is whose doing the message is.
     fn tell(
         &mut self,
         kind: resume::Kind,
+        from: SessionId,
         text: &Text,
         wants: impl Fn(&Seat) -> bool,
         effects: &mut VecDeque<Effect>,
-        away: &mut BTreeSet<(Instant, SessionId)>,
     ) {
         for seat in self.seats.iter_mut().filter(|seat| wants(seat)) {
-            seat.send(kind, text, effects, away);
+            seat.send(kind, from, text, effects);
         }
     }
 
@@ -489,14 +490,13 @@ impl Seat {
         }
     }
 
-    /// Sends now, or keeps the message until the person is back. Someone who misses more than can
-    /// be kept has lost the thread, and the seat with it.
+    /// Sends now, or keeps the message until the person is back.
     fn send(
         &mut self,
         kind: resume::Kind,
+        from: SessionId,
         text: &Text,
         effects: &mut VecDeque<Effect>,
-        away: &mut BTreeSet<(Instant, SessionId)>,
     ) {
         match &mut self.presence {
             Presence::Here(peer) => {
@@ -505,13 +505,7 @@ impl Seat {
                     text: text.clone(),
                 });
             }
-            Presence::Away { until, missed } => {
-                if !missed.keep(kind, text) && away.remove(&(*until, self.session)) {
-                    // Due at once: the next look at the clock ends it.
-                    *until = until.checked_sub(AWAY).unwrap_or(*until);
-                    away.insert((*until, self.session));
-                }
-            }
+            Presence::Away { missed, .. } => missed.keep(kind, from, text),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! issues the next generation; the older one holds until the newer is first used, so that an
 //! answer lost on the way locks nobody out.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -21,8 +21,12 @@ use crate::message::{ErrorType, Login, Refusal, Text};
 /// How many messages are kept for someone away. A minute in a room of ten, each of whom restarts
 /// every connection once, makes about a hundred.
 const MISSED_MESSAGES_MAX: usize = 512;
+/// How many of them from one person: several restarts of one connection, with all their candidates.
+const MISSED_MESSAGES_FROM_ONE_MAX: usize = 128;
 /// How many bytes are kept for someone away.
 const MISSED_BYTES_MAX: usize = 1024 * 1024;
+/// How many of them from one person: several descriptions of a connection at their longest.
+const MISSED_BYTES_FROM_ONE_MAX: usize = 256 * 1024;
 
 const SEAT_GONE: Refusal = Refusal::new(ErrorType::Resume, "Your seat is gone; join again.");
 
@@ -125,11 +129,44 @@ impl Generations {
     }
 }
 
-/// What someone away has missed, oldest first.
+/// What someone away has missed, oldest first. Whoever says too much loses the newest of it, and
+/// nobody else loses anything: no one can end another's seat, or empty it, by saying a lot.
 #[derive(Default)]
 pub(super) struct Missed {
-    messages: VecDeque<(Kind, Text)>,
+    messages: VecDeque<Kept>,
+    all: Share,
+    /// What each sender has in here; nothing is not listed. All who have left since share one, so
+    /// that coming again and again gains nothing.
+    shares: HashMap<Option<SessionId>, Share>,
+}
+
+struct Kept {
+    kind: Kind,
+    /// Whose doing it is; `None` once they have left.
+    from: Option<SessionId>,
+    text: Text,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Share {
+    messages: usize,
     bytes: usize,
+}
+
+impl Share {
+    fn add(&mut self, text: &Text) {
+        self.messages += 1;
+        self.bytes += text.size();
+    }
+
+    fn take(&mut self, text: &Text) {
+        self.messages -= 1;
+        self.bytes -= text.size();
+    }
+
+    fn is_within(self, messages: usize, bytes: usize) -> bool {
+        self.messages <= messages && self.bytes <= bytes
+    }
 }
 
 /// What kind of message was missed.
@@ -142,13 +179,64 @@ pub(super) enum Kind {
 }
 
 impl Missed {
-    /// Keeps a message; false when there is no more room.
-    pub(super) fn keep(&mut self, kind: Kind, text: &Text) -> bool {
-        self.bytes += text.size();
-        if self.messages.len() == MISSED_MESSAGES_MAX || self.bytes > MISSED_BYTES_MAX {
-            return false;
+    /// Keeps a message, unless its sender has too much here already.
+    pub(super) fn keep(&mut self, kind: Kind, from: SessionId, text: &Text) {
+        let from = Some(from);
+        let mut share = self.shares.get(&from).copied().unwrap_or_default();
+        share.add(text);
+        if !share.is_within(MISSED_MESSAGES_FROM_ONE_MAX, MISSED_BYTES_FROM_ONE_MAX) {
+            return;
         }
-        self.messages.push_back((kind, text.clone()));
+        self.shares.insert(from, share);
+        self.all.add(text);
+        self.messages.push_back(Kept {
+            kind,
+            from,
+            text: text.clone(),
+        });
+        while !self.all.is_within(MISSED_MESSAGES_MAX, MISSED_BYTES_MAX) && self.drop_one(from) {}
+    }
+
+    /// A sender has left for good.
+    pub(super) fn left(&mut self, session: SessionId) {
+        let Some(share) = self.shares.remove(&Some(session)) else {
+            return;
+        };
+        let gone = self.shares.entry(None).or_default();
+        gone.messages += share.messages;
+        gone.bytes += share.bytes;
+        for kept in &mut self.messages {
+            if kept.from == Some(session) {
+                kept.from = None;
+            }
+        }
+    }
+
+    /// Drops the newest message of whoever has the most here; of several, `newest` goes first.
+    fn drop_one(&mut self, newest: Option<SessionId>) -> bool {
+        let by_bytes = self.all.bytes > MISSED_BYTES_MAX;
+        let largest = self.shares.iter().max_by_key(|(sender, share)| {
+            let size = if by_bytes {
+                share.bytes
+            } else {
+                share.messages
+            };
+            (size, **sender == newest)
+        });
+        let Some((&largest, _)) = largest else {
+            return false;
+        };
+        let last = self.messages.iter().rposition(|kept| kept.from == largest);
+        let Some(dropped) = last.and_then(|at| self.messages.remove(at)) else {
+            return false;
+        };
+        self.all.take(&dropped.text);
+        if let Some(share) = self.shares.get_mut(&largest) {
+            share.take(&dropped.text);
+            if share.messages == 0 {
+                self.shares.remove(&largest);
+            }
+        }
         true
     }
 }
@@ -264,8 +352,8 @@ impl Rooms {
         let kept = missed
             .messages
             .into_iter()
-            .filter(|(kind, _)| seq.is_none() || *kind == Kind::Other)
-            .map(|(_, text)| text);
+            .filter(|kept| seq.is_none() || kept.kind == Kind::Other)
+            .map(|kept| kept.text);
         for text in logged.into_iter().chain(kept) {
             self.effects.push_back(Effect::Send { to, text });
         }

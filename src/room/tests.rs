@@ -838,17 +838,72 @@ fn a_reload_is_waited_for_only_briefly() {
 }
 
 #[test]
-fn whoever_misses_too_much_loses_the_seat() {
+fn whoever_says_too_much_ends_no_seat_and_costs_others_nothing() {
+    let long = "c".repeat(60_000);
+    for candidate in ["c", &long] {
+        let mut table = Table::new();
+        table.join(1, "tea", "Ann");
+        table.join(2, "tea", "Bob");
+        table.join(3, "tea", "Cid");
+        let (cid, token) = (table.id(3), table.resume[&2].clone());
+        table.gone(2, Departure::Broken);
+        table.act(3, "offer", json!({"sdp": "first"}));
+        // One alone, then six more, and one who comes again and again.
+        let flood = json!({"candidate": candidate});
+        for peer in 10..17 {
+            table.join(peer, "tea", "Dan");
+            for _ in 0..600 {
+                table.act(peer, "candidate", flood.clone());
+            }
+        }
+        for peer in 20..400 {
+            table.act(16, "logout", json!({}));
+            table.login(16, "tea", "Dan");
+            table.act(16, "candidate", flood.clone());
+            if peer % 100 == 0 {
+                table.act(3, "answer", json!({"sdp": peer}));
+            }
+        }
+        table.pass(AWAY - Duration::from_millis(1));
+        table.forget_all();
+        table.connect(500, true);
+        table.resume_as(500, &token, None);
+        let heard = table.heard(500);
+        let missed = &heard[2..];
+        assert!(missed.len() <= 512, "{}", missed.len());
+        let bytes: usize = missed.iter().map(|message| message.to_string().len()).sum();
+        assert!(bytes <= 1024 * 1024, "{bytes}");
+        assert!(missed.len() > 10, "it is kept until there is too much");
+        let from_cid: Vec<_> = missed
+            .iter()
+            .filter(|message| message["from"] == cid)
+            .map(|message| message["data"]["sdp"].clone())
+            .collect();
+        assert_eq!(
+            from_cid,
+            [json!("first"), json!(100), json!(200), json!(300)]
+        );
+    }
+}
+
+#[test]
+fn of_one_person_so_much_is_kept_for_someone_away() {
     let mut table = Table::new();
     table.join(1, "tea", "Ann");
     table.join(2, "tea", "Bob");
+    let token = table.resume[&2].clone();
     table.gone(2, Departure::Broken);
-    for _ in 0..600 {
-        table.say(1, r#"{"type":"candidate","data":{"candidate":"c"}}"#);
+    for number in 0..600 {
+        table.act(1, "candidate", json!({"candidate": number}));
     }
     table.forget_all();
-    table.pass(Duration::ZERO);
-    assert_eq!(table.rooms.census().seats, 1);
+    table.connect(3, true);
+    table.resume_as(3, &token, None);
+    let kept: Vec<_> = table.heard(3)[2..]
+        .iter()
+        .map(|message| message["data"]["candidate"].as_u64().unwrap())
+        .collect();
+    assert_eq!(kept, (0..128).collect::<Vec<_>>(), "the newest are dropped");
 }
 
 #[test]

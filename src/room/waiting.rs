@@ -235,17 +235,13 @@ impl Rooms {
 
     /// Hosts who are away learn of who waits when they are back.
     fn tell_hosts(&mut self, room: &RoomName, text: &Text) {
-        if let Some(room) = self.rooms.get_mut(room) {
-            let is_host_here = |seat: &super::Seat| {
-                seat.role == Role::Host && matches!(seat.presence, Presence::Here(_))
-            };
-            room.tell(
-                resume::Kind::Other,
-                text,
-                is_host_here,
-                &mut self.effects,
-                &mut self.away,
-            );
+        if let Some(room) = self.rooms.get(room) {
+            for seat in room.seats.iter().filter(|seat| seat.role == Role::Host) {
+                if let Presence::Here(to) = seat.presence {
+                    let text = text.clone();
+                    self.effects.push_back(Effect::Send { to, text });
+                }
+            }
         }
     }
 }
