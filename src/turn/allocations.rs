@@ -198,6 +198,8 @@ struct Allocation {
     keys: Keys,
     share: Share,
     expires: Tick,
+    /// The deadline that is kept for it; a Refresh that prolongs it needs no other.
+    wakes: Tick,
     generation: u32,
     relays: [Option<u16>; 2],
     permissions: Vec<Permission>,
@@ -370,16 +372,18 @@ impl Allocations {
                 break;
             }
             self.deadlines.pop();
-            match self.get(slot) {
-                Some(allocation) if allocation.generation == generation => {
-                    let expires = allocation.expires;
-                    if expires <= tick {
-                        self.remove(slot);
-                    } else {
-                        self.deadlines.push(Reverse((expires, slot, generation)));
-                    }
-                }
-                _ => {}
+            let Some(allocation) = self
+                .get_mut(slot)
+                .filter(|allocation| (allocation.generation, allocation.wakes) == (generation, due))
+            else {
+                continue;
+            };
+            let expires = allocation.expires;
+            if expires <= tick {
+                self.remove(slot);
+            } else {
+                allocation.wakes = expires;
+                self.deadlines.push(Reverse((expires, slot, generation)));
             }
         }
         while self.ended.front().is_some_and(|&(until, ..)| until <= tick) {
@@ -787,6 +791,7 @@ impl Allocations {
             keys: authentic.keys.clone(),
             share,
             expires,
+            wakes: expires,
             generation: self.generation,
             relays,
             permissions: Vec::new(),
@@ -864,7 +869,16 @@ impl Allocations {
                     request.id,
                 ));
             }
-            _ => allocation.expires = tick + granted.as_millis() as Tick,
+            _ => {
+                let expires = tick + granted.as_millis() as Tick;
+                allocation.expires = expires;
+                // Shorter than before: the deadline kept for it would come too late.
+                if expires < allocation.wakes {
+                    allocation.wakes = expires;
+                    let generation = allocation.generation;
+                    self.push_deadline(expires, slot, generation);
+                }
+            }
         }
         let answer = self
             .answering(request, Some(&authentic.seal))

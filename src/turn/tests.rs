@@ -1920,6 +1920,25 @@ impl Model {
     }
 }
 
+#[test]
+fn a_shorter_refresh_ends_the_allocation_when_it_says() {
+    let mut turn = TurnTest::new();
+    let kim = client(1);
+    turn.ask(kim, METHOD_ALLOCATE, &[(ATTR_REQUESTED_TRANSPORT, &UDP)]);
+    for _ in 0..3 {
+        // The long one is what the deadline is set by; then it is shortened and prolonged once more.
+        assert_eq!(turn.refresh(kim, 3_600).code(), 200);
+        turn.pass(seconds(599));
+        turn.nonces.clear();
+        assert_eq!(turn.refresh(kim, 600).code(), 200);
+        turn.pass(seconds(599));
+        turn.nonces.clear();
+        assert_eq!(turn.core.len(), 1);
+    }
+    turn.pass(seconds(1));
+    assert!(turn.is_clean());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
