@@ -1290,11 +1290,12 @@ impl Allocations {
         let since_start = self.since_start(now);
         let Ok(bytes) = &answer else { return };
         let is_small = bytes.len() * 2 <= request.len() * 3;
+        // What is not worth forging is not counted either, so many Bindings do not keep others from their challenges.
         if to.transport == Transport::Udp
+            && !is_small
             && !self
                 .strangers
                 .may_answer(Source::of(to.address.ip()), since_start)
-            && !is_small
         {
             return;
         }

@@ -259,6 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn everybody_together_is_limited_unless_someone_says_otherwise() {
+        let quotas = Arc::new(Quotas::new(Limits {
+            per_user: Rate::UNLIMITED,
+            per_source: Rate::UNLIMITED,
+            ..Limits::default()
+        }));
+        let share = |name, n| {
+            quotas
+                .take(&user(name), IpAddr::from([198, 51, 100, n]))
+                .unwrap()
+        };
+        let (a, b) = (share("a", 1), share("b", 2));
+        let passed = (0..2_000_000)
+            .filter(|n| if n % 2 == 0 { &a } else { &b }.allows(1_000, Duration::from_secs(1)))
+            .count();
+        // Half a second's worth at once: 1.25 GB/s in packets of 1,000 bytes.
+        assert!((625_000..=625_001).contains(&passed), "{passed} packets");
+    }
+
+    #[test]
     fn an_ipv6_source_is_its_slash_64() {
         let of = |ip: &str| Source::of(ip.parse().unwrap());
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));

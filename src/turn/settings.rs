@@ -97,7 +97,11 @@ impl Default for Limits {
                 bytes: Some(250_000_000),
                 packets: Some(400_000),
             },
-            total: Rate::UNLIMITED,
+            // A 10 Gbit/s link; more than a machine of few cores relays.
+            total: Rate {
+                bytes: Some(1_250_000_000),
+                packets: Some(2_000_000),
+            },
             unauthenticated_answers: 100,
         }
     }

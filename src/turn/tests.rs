@@ -1835,6 +1835,29 @@ fn strangers_get_no_more_than_they_send_beyond_a_rate() {
 }
 
 #[test]
+fn answers_that_are_not_worth_forging_use_up_nothing() {
+    let limits = Limits {
+        unauthenticated_answers: 10,
+        ..users().limits
+    };
+    let mut turn = TurnTest::with(Settings { limits, ..users() });
+    let binding = build(METHOD_BINDING, [7; 12], &[(ATTR_SOFTWARE, &[b'x'; 40])]).raw;
+    for _ in 0..1_000 {
+        assert_eq!(turn.answers(client(1), &binding).len(), 1);
+    }
+    let challenge = build(
+        METHOD_ALLOCATE,
+        [7; 12],
+        &[(ATTR_REQUESTED_TRANSPORT, &UDP)],
+    )
+    .raw;
+    let answered = (0..1_000)
+        .filter(|_| !turn.answers(client(1), &challenge).is_empty())
+        .count();
+    assert_eq!(answered, 100, "the challenges have their whole share");
+}
+
+#[test]
 fn strangers_leave_nothing_behind() {
     let mut turn = TurnTest::new();
     for n in 0..20_000u32 {
