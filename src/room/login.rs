@@ -38,7 +38,7 @@ impl Rooms {
             return self.say_waiting(peer);
         }
         if self.seated.get(&session) == Some(&login.room) {
-            return self.welcome(peer, session);
+            return self.welcome(peer, session, now);
         }
         self.stop_waiting(peer);
         self.enter(peer, login, now);
@@ -147,12 +147,12 @@ impl Rooms {
         self.tokens.see(session, now.monotonic);
         self.seated.insert(session, login.room);
         self.effects.push_back(Effect::SeatTaken(session));
-        self.welcome(peer, session);
+        self.welcome(peer, session, now);
         self.tell_others(session, &announcement);
     }
 
     /// Says `joined`, and to a page what there is to know.
-    pub(super) fn welcome(&mut self, to: PeerId, session: SessionId) {
+    pub(super) fn welcome(&mut self, to: PeerId, session: SessionId, now: Moment) {
         self.effects.push_back(Effect::Send {
             to,
             text: ToPeer::Joined { data: session }.text(),
@@ -165,7 +165,7 @@ impl Rooms {
             return;
         };
         if self.peers.get(&to).is_some_and(|peer| peer.page)
-            && let Some(seating) = room.seating(session, &self.tokens)
+            && let Some(seating) = room.seating(session, &self.tokens, now)
         {
             let is_host = seating.you.role == Role::Host;
             self.effects.push_back(Effect::Welcome { to, seating });

@@ -458,7 +458,12 @@ impl Room {
     }
 
     /// The room as `session` is shown it.
-    fn seating(&self, session: SessionId, tokens: &resume::Tokens) -> Option<Box<Seating>> {
+    fn seating(
+        &self,
+        session: SessionId,
+        tokens: &resume::Tokens,
+        now: Moment,
+    ) -> Option<Box<Seating>> {
         let own = self.seat(session)?;
         Some(Box::new(Seating {
             room: self.state.clone(),
@@ -473,7 +478,14 @@ impl Room {
                 .filter(|seat| seat.session != session)
                 .map(Seat::participant)
                 .collect(),
-            resume: tokens.seal(session, own.resume.newest(), &self.state.name),
+            resume: tokens.seal(
+                resume::Token {
+                    session,
+                    generation: own.resume.newest(),
+                    issued_ms: now.unix_ms,
+                },
+                &self.state.name,
+            ),
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! Someone whose socket broke is back.
 //!
-//! A token names a session and a generation, sealed with a key that outlives a restart. Each use
+//! A token names a session, a generation and when it was issued, sealed with a key that outlives a restart. Each use
 //! issues the next generation; the older one holds until the newer is first used, so that an
 //! answer lost on the way locks nobody out.
 
@@ -28,10 +28,17 @@ const MISSED_BYTES_MAX: usize = 1024 * 1024;
 /// How many of them from one person: several descriptions of a connection at their longest.
 const MISSED_BYTES_FROM_ONE_MAX: usize = 256 * 1024;
 
+/// How old a token may be after a restart, when nobody remembers whose seat was still taken. It is issued
+/// on sitting down and on each return, so this is also how long a stay may be that a restart does not
+/// notice: a day is longer than any call. Milliseconds.
+const AGE_AFTER_RESTART_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+
 const SEAT_GONE: Refusal = Refusal::new(ErrorType::Resume, "Your seat is gone; join again.");
 
 const SESSION_BYTES: usize = 16;
 const GENERATION_BYTES: usize = 8;
+const TIME_BYTES: usize = 8;
+const NAMED_BYTES: usize = SESSION_BYTES + GENERATION_BYTES + TIME_BYTES;
 const TAG_BYTES: usize = 32;
 
 /// The key that seals resume tokens.
@@ -72,29 +79,45 @@ impl Tokens {
         }
     }
 
-    fn is_from_before_a_restart(&self, session: SessionId, now: Instant) -> bool {
-        now < self.restart_ends && !self.seen.contains(&session)
+    fn is_from_before_a_restart(&self, token: &Token, now: Moment) -> bool {
+        // A clock that was set back makes a token look younger, never older.
+        let age_ms = now.unix_ms.saturating_sub(token.issued_ms);
+        now.monotonic < self.restart_ends
+            && age_ms <= AGE_AFTER_RESTART_MAX_MS
+            && !self.seen.contains(&token.session)
     }
 
-    pub(super) fn seal(&self, session: SessionId, generation: u64, room: &RoomName) -> String {
-        let mut token = Vec::with_capacity(SESSION_BYTES + GENERATION_BYTES + TAG_BYTES);
-        token.extend_from_slice(session.as_bytes());
-        token.extend_from_slice(&generation.to_be_bytes());
-        let tag = hmac::sign(&self.key.0, &signed(&token, room));
-        token.extend_from_slice(tag.as_ref());
-        URL_SAFE_NO_PAD.encode(token)
+    pub(super) fn seal(&self, token: Token, room: &RoomName) -> String {
+        let mut sealed = Vec::with_capacity(NAMED_BYTES + TAG_BYTES);
+        sealed.extend_from_slice(token.session.as_bytes());
+        sealed.extend_from_slice(&token.generation.to_be_bytes());
+        sealed.extend_from_slice(&token.issued_ms.to_be_bytes());
+        let tag = hmac::sign(&self.key.0, &signed(&sealed, room));
+        sealed.extend_from_slice(tag.as_ref());
+        URL_SAFE_NO_PAD.encode(sealed)
     }
 
-    fn open(&self, token: &str, room: &RoomName) -> Option<(SessionId, u64)> {
-        let token = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (named, tag) = token.split_at_checked(SESSION_BYTES + GENERATION_BYTES)?;
+    fn open(&self, sealed: &str, room: &RoomName) -> Option<Token> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (named, tag) = sealed.split_at_checked(NAMED_BYTES)?;
         hmac::verify(&self.key.0, &signed(named, room), tag).ok()?;
-        let (session, generation) = named.split_at(SESSION_BYTES);
-        Some((
-            SessionId::from_bytes(session.try_into().ok()?),
-            u64::from_be_bytes(generation.try_into().ok()?),
-        ))
+        let (session, named) = named.split_at_checked(SESSION_BYTES)?;
+        let (generation, issued) = named.split_at_checked(GENERATION_BYTES)?;
+        Some(Token {
+            session: SessionId::from_bytes(session.try_into().ok()?),
+            generation: u64::from_be_bytes(generation.try_into().ok()?),
+            issued_ms: u64::from_be_bytes(issued.try_into().ok()?),
+        })
     }
+}
+
+/// What a token says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
+    pub(super) session: SessionId,
+    pub(super) generation: u64,
+    /// Milliseconds since 1970.
+    pub(super) issued_ms: u64,
 }
 
 fn signed(named: &[u8], room: &RoomName) -> Vec<u8> {
@@ -246,9 +269,10 @@ impl Rooms {
         let Some(source) = self.peers.get(&peer).map(|peer| peer.source) else {
             return;
         };
-        let Some((session, generation)) = self.tokens.open(token, &login.room) else {
+        let Some(token) = self.tokens.open(token, &login.room) else {
             return self.refuse(peer, SEAT_GONE);
         };
+        let session = token.session;
         let seat = self.seat_of(session);
         let Some(seat) = seat else {
             let removed = self
@@ -258,10 +282,10 @@ impl Rooms {
             return match removed {
                 Some(Return::ThrowOut(why)) => self.throw_out(peer, why),
                 Some(Return::SeatGone) => self.refuse(peer, SEAT_GONE),
-                None => self.resume_after_restart(peer, session, generation, login, now),
+                None => self.resume_after_restart(peer, token, login, now),
             };
         };
-        let Some(generations) = seat.resume.after_using(generation) else {
+        let Some(generations) = seat.resume.after_using(token.generation) else {
             return self.refuse(peer, SEAT_GONE);
         };
         seat.resume = generations;
@@ -284,22 +308,16 @@ impl Rooms {
                 Missed::default()
             }
         };
-        self.welcome(peer, session);
+        self.welcome(peer, session, now);
         self.catch_up(peer, session, missed, login.seq, now);
         self.announce_away(session, false);
     }
 
     /// Takes in a session from before a restart: same id, so that connections between people,
     /// which know each other by it, simply go on.
-    fn resume_after_restart(
-        &mut self,
-        peer: PeerId,
-        session: SessionId,
-        generation: u64,
-        login: &Login,
-        now: Moment,
-    ) {
-        if !self.tokens.is_from_before_a_restart(session, now.monotonic) {
+    fn resume_after_restart(&mut self, peer: PeerId, token: Token, login: &Login, now: Moment) {
+        let session = token.session;
+        if !self.tokens.is_from_before_a_restart(&token, now) {
             return self.refuse(peer, SEAT_GONE);
         }
         match self.door(peer, session, &login.room) {
@@ -309,8 +327,8 @@ impl Rooms {
             Ok(Door::Open) => {}
         }
         let generations = Generations {
-            used: generation,
-            issued: generation.saturating_add(1),
+            used: token.generation,
+            issued: token.generation.saturating_add(1),
         };
         self.move_session(peer, session);
         self.sit_down(peer, session, login.clone(), generations, now);

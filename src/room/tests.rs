@@ -814,6 +814,35 @@ fn after_a_restart_people_sit_down_under_their_old_session() {
 }
 
 #[test]
+fn after_a_restart_a_token_older_than_any_stay_is_refused() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    for (age, answer) in [
+        (day, "joined"),
+        (day + Duration::from_millis(1), "error"),
+        (day * 7, "error"),
+    ] {
+        let mut table = Table::new();
+        table.join(1, "tea", "Ann");
+        let token = table.resume[&1].clone();
+        table.pass(age);
+        table.now.unix_ms += u64::try_from(age.as_millis()).unwrap();
+        table.restart();
+        table.connect(2, true);
+        table.resume_as(2, &token, None);
+        assert_eq!(table.heard(2)[0]["type"], answer, "{age:?}");
+    }
+    // While the server remembers the seat itself, a token may be as old as it likes.
+    let mut table = Table::new();
+    table.join(1, "tea", "Ann");
+    let token = table.resume[&1].clone();
+    table.now.unix_ms += u64::try_from((day * 7).as_millis()).unwrap();
+    table.gone(1, Departure::Broken);
+    table.connect(2, true);
+    table.resume_as(2, &token, None);
+    assert_eq!(table.heard_types(2), ["joined", "room"]);
+}
+
+#[test]
 fn soon_after_a_start_whoever_has_left_is_not_taken_for_someone_from_before() {
     let mut table = Table::new();
     table.restart();
