@@ -15,7 +15,7 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::id::{DisplayName, RoomName, SessionId};
+use crate::id::{DisplayName, NameError, RoomName, SessionId};
 
 pub use act::{
     Kick, Kind, Knock, Lock, Mute, Muted, Person, Policy, PolicyChange, Role, RoleChange, Whose,
@@ -815,7 +815,7 @@ impl<'a> Envelope<'a> {
         let raw = self.get(key).map_or("null", RawValue::get);
         serde_json::from_str(raw).map_err(|error| Refusal {
             error_type: ErrorType::Invalid,
-            error_text: Cow::Owned(format!("“{key}” is not as expected: {}.", words(&error))),
+            error_text: words(key, &error),
         })
     }
 
@@ -895,17 +895,18 @@ const MEMBERS_MAX: usize = 32;
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The longest explanation taken over from the JSON reader, in characters: it may quote the peer.
-const REASON_CHARS_MAX: usize = 120;
-
-/// A JSON error without its line and column, which mean nothing in one line.
-fn words(error: &serde_json::Error) -> String {
+/// What is wrong, for people. The JSON reader's own words speak of Rust's types; only what we have said of
+/// names ourselves is passed on.
+fn words(key: &str, error: &serde_json::Error) -> Cow<'static, str> {
     let text = error.to_string();
-    let reason = text
-        .rfind(" at line ")
-        .and_then(|end| text.get(..end))
-        .unwrap_or(&text);
-    reason.chars().take(REASON_CHARS_MAX).collect()
+    let of_names = [NameError::Empty, NameError::TooLong, NameError::Unprintable]
+        .map(|fault| fault.to_string())
+        .into_iter()
+        .find(|fault| text.starts_with(fault.as_str()));
+    Cow::Owned(match of_names {
+        Some(fault) => format!("This name cannot be used: {fault}."),
+        None => format!("“{key}” is missing, or is not what a message of this type needs."),
+    })
 }
 
 #[cfg(test)]
@@ -1046,11 +1047,43 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_quotes_little_of_what_was_sent() {
+    fn a_reason_is_in_words_for_people_and_quotes_nothing() {
         let long = "x".repeat(50_000);
-        let text = format!(r#"{{"type":"login","data":"{long}"}}"#);
-        let refusal = FromPeer::parse(&text).unwrap_err();
-        assert!(refusal.error_text.len() < 1000);
+        let name = |name: &str| {
+            serde_json::json!({"type": "login", "data": {"roomrequest": name, "username": "Kim"}})
+                .to_string()
+        };
+        let shape = "“data” is missing, or is not what a message of this type needs.";
+        for (text, expected) in [
+            (format!(r#"{{"type":"login","data":"{long}"}}"#), shape),
+            (r#"{"type":"login"}"#.to_owned(), shape),
+            (
+                r#"{"type":"login","data":{"roomrequest":7}}"#.to_owned(),
+                shape,
+            ),
+            (
+                r#"{"type":"lock","data":{"locked":"yes"}}"#.to_owned(),
+                shape,
+            ),
+            (
+                r#"{"type":7}"#.to_owned(),
+                "“type” is missing, or is not what a message of this type needs.",
+            ),
+            (
+                name(" "),
+                "This name cannot be used: a name needs at least one character.",
+            ),
+            (
+                name(&long),
+                "This name cannot be used: a name has at most 64 characters.",
+            ),
+            (
+                r#"{"type":"randomCheck","data":"a\u0000b"}"#.to_owned(),
+                "This name cannot be used: a name has no control characters and none that change the reading direction.",
+            ),
+        ] {
+            assert_eq!(understood(&text).unwrap_err().error_text, expected);
+        }
     }
 
     proptest! {
