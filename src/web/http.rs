@@ -337,6 +337,11 @@ impl Http {
         if path == "/test" || is_room_link(path) {
             return asset(request, "/").await;
         }
+        if let Some(link) = path.strip_suffix('/').filter(|link| is_room_link(link)) {
+            let query = request.uri().query();
+            let link = query.map_or(link.to_owned(), |query| format!("{link}?{query}"));
+            return moved(&link);
+        }
         if path.starts_with(well_known::PREFIX) {
             return match self.well_known.find(path).await {
                 Some(file) => reply(StatusCode::OK, file.kind, file.body),
@@ -498,6 +503,15 @@ fn not_found<B>(request: &Request<B>) -> Response<Body> {
     } else {
         text(status, "not found")
     }
+}
+
+fn moved(link: &str) -> Response<Body> {
+    let mut response = text(
+        StatusCode::PERMANENT_REDIRECT,
+        "a room's link has no slash at its end",
+    );
+    set(&mut response, LOCATION, link);
+    response
 }
 
 fn see(link: &str) -> Response<Body> {

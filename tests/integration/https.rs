@@ -18,6 +18,16 @@ async fn the_page_is_at_every_address_that_people_share() {
     }
     let old = door.get("/?roomrequest=tea%20time").await;
     assert_eq!((old.status, old.header("location")), (302, "/r/tea%20time"));
+    for (slash, link) in [
+        ("/r/tea/", "/r/tea"),
+        ("/r/%EC%B0%A8/?lang=en&x=/", "/r/%EC%B0%A8?lang=en&x=/"),
+    ] {
+        let moved = door.get(slash).await;
+        assert_eq!((moved.status, moved.header("location")), (308, link));
+    }
+    for nothing in ["/r/", "/r//", "/r/tea//", "/r/a/b/"] {
+        assert_eq!(door.get(nothing).await.status, 404, "{nothing}");
+    }
     assert_eq!(door.get("/healthz").await.text(), "ok");
 }
 
