@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use tokio::sync::Semaphore;
@@ -25,6 +26,8 @@ const READERS: usize = 8;
 pub(super) struct WellKnown {
     folder: Arc<PathBuf>,
     readers: Arc<Semaphore>,
+    /// The operator was told of a file that is too large. Once: strangers ask as often as they like.
+    told: Arc<AtomicBool>,
 }
 
 /// A file's content, and what it may be called.
@@ -39,6 +42,7 @@ impl WellKnown {
         Self {
             folder: Arc::new(folder),
             readers: Arc::new(Semaphore::new(READERS)),
+            told: Arc::default(),
         }
     }
 
@@ -51,6 +55,11 @@ impl WellKnown {
         match read.await {
             Ok(Ok(file)) => Some(file),
             Ok(Err(reason)) => {
+                if reason.kind() == io::ErrorKind::FileTooLarge
+                    && !self.told.swap(true, Ordering::Relaxed)
+                {
+                    warn!("a file under /.well-known/ is larger than 1 MiB and is not served");
+                }
                 debug!(%reason, "nothing to serve under /.well-known/");
                 None
             }
@@ -115,8 +124,10 @@ fn read(folder: &PathBuf, names: &[String]) -> io::Result<File> {
         .take(LARGEST_FILE + 1)
         .read_to_end(&mut body)?;
     if body.len() as u64 > LARGEST_FILE {
-        warn!("a file under /.well-known/ is larger than 1 MiB and is not served");
-        return Err(io::Error::other("it is too large"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is too large",
+        ));
     }
     Ok(File {
         kind: kind_of(file, &body),
@@ -219,6 +230,42 @@ mod tests {
                 "{path}"
             );
         }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_operator_is_told_once_of_a_file_that_is_too_large() {
+        use std::io::Write;
+        use std::sync::Mutex;
+
+        #[derive(Clone, Default)]
+        struct Log(Arc<Mutex<Vec<u8>>>);
+        impl Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let folder =
+            std::env::temp_dir().join(format!("turnstone-well-known-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("large"), vec![b'a'; 1024 * 1024 + 1]).unwrap();
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish();
+        let _listening = tracing::subscriber::set_default(subscriber);
+        let well_known = WellKnown::new(folder.clone());
+        for _ in 0..3 {
+            assert_eq!(well_known.find("/.well-known/large").await, None);
+        }
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("larger than 1 MiB").count(), 1, "{text}");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }
