@@ -19,10 +19,14 @@ const WIDE = 1100;
 const NAME = "turnstone.name";
 const SWITCHES = "turnstone.switches";
 
+/** @typedef {{to?: string, replyTo?: number, edit?: number}} Writing sessions and numbers of lines */
+
 export class App {
   width = signal(innerWidth);
   /** Counts how often the chat was asked for: each time its input takes the focus. */
   chatFocus = signal(0);
+  /** What is being written in the chat: to one person alone, in answer to a line, or anew in a line's place. @type {import("./vendor/signals-core.js").Signal<Writing>} */
+  writing = signal({});
   /** Whether somebody is shown in a picture of their own, over all windows. */
   pictured = signal(false);
   canCall = typeof RTCPeerConnection === "function" && typeof WebSocket === "function";
@@ -103,6 +107,12 @@ export class App {
     } catch {
       return "shown";
     }
+  }
+
+  /** Writes in a certain way, or with `{}` as usual. @param {Writing} how */
+  write(how) {
+    this.writing.value = how;
+    this.openChat();
   }
 
   openChat() {
@@ -244,6 +254,7 @@ export class App {
       if (screen === this.#lastScreen) return;
       this.#lastScreen = screen;
       this.#views.clear();
+      this.writing.value = {};
       void this.#stayAwake(screen === "room");
       if (screen === "room") session.happen({ type: "panel", panel: !this.isSheet && innerWidth >= WIDE ? "chat" : "" });
     });

@@ -20,6 +20,11 @@ const ICE_REFRESH = 0.8;
 const REACTION_FOR = 4_000;
 /** Longest text of one message, in bytes of UTF-8: within the server's frame, and still a message. */
 export const CHAT_BYTES = 4096;
+/** How often it is told that we are writing, and how long somebody counts as writing after being told, ms. */
+const TYPING_EVERY = 3_000;
+const TYPING_FOR = 5_000;
+/** Lines of older chat asked for at once: a screenful. */
+const HISTORY_PAGE = 50;
 /** How many random names are tried before giving up; each is one of 10^15. */
 const RANDOM_TRIES = 5;
 
@@ -96,9 +101,39 @@ export class Session {
     this.happen({ type: "left" });
   }
 
-  /** @param {string} text @returns {boolean} whether it went out */
-  say(text) {
-    return this.socket.send({ type: "chat", data: { id: crypto.randomUUID(), text } });
+  /** @param {string} text @param {{to?: string, replyTo?: number}} [how] `to` one person alone; in answer to a line @returns {boolean} whether it went out */
+  say(text, { to, replyTo } = {}) {
+    this.#typed = 0;
+    return this.socket.send({ type: "chat", data: { id: crypto.randomUUID(), text, ...(to ? { to } : {}), ...(replyTo ? { replyTo } : {}) } });
+  }
+
+  /** @param {number} seq @param {string} text @returns {boolean} whether it went out */
+  correct(seq, text) {
+    return this.socket.send({ type: "chat-edit", data: { seq, text } });
+  }
+
+  /** @param {number} seq */
+  takeBack(seq) {
+    this.socket.send({ type: "chat-delete", data: { seq } });
+  }
+
+  /** Puts a sign under a line, or takes it away. @param {number} seq @param {string} emoji @param {boolean} on */
+  mark(seq, emoji, on) {
+    this.socket.send({ type: "react", data: { seq, emoji, on } });
+  }
+
+  /** We are writing, to everyone or to one: told now and then. @param {string} to */
+  tellTyping(to) {
+    if (Date.now() - this.#typed < TYPING_EVERY) return;
+    this.#typed = Date.now();
+    this.socket.send({ type: "typing", ...(to ? { to } : {}), data: {} });
+  }
+  #typed = 0;
+
+  /** Asks for lines older than the oldest we have. */
+  askOlder() {
+    const first = this.state.peek().chat.find((line) => line.kind === "said");
+    this.socket.send({ type: "history", data: { limit: HISTORY_PAGE, ...(first?.kind === "said" ? { before: first.seq } : {}) } });
   }
 
   /** @param {string} emoji */
@@ -227,6 +262,19 @@ export class Session {
         this.#apply(message);
         if (this.state.peek().me?.role === "viewer") this.#showNothing();
         return;
+      case "chat":
+        this.#apply(message);
+        if (!this.state.peek().watched && message.data.sessionId !== this.state.peek().me?.sessionId) chime();
+        return;
+      case "typing": {
+        this.#apply(message);
+        clearTimeout(this.#typists.get(message.from));
+        this.#typists.set(message.from, setTimeout(() => {
+          this.#typists.delete(message.from);
+          this.happen({ type: "typing-over", sessionId: message.from });
+        }, TYPING_FOR));
+        return;
+      }
       case "error":
         this.#refused(message);
         return;
@@ -234,6 +282,8 @@ export class Session {
         this.#apply(message);
     }
   }
+
+  /** When each of those who are writing counts as having stopped. @type {Map<string, ReturnType<typeof setTimeout>>} */ #typists = new Map();
 
   /** @param {Kind} kind */
   #silence(kind) {
@@ -279,6 +329,7 @@ export class Session {
     mesh.enter(participants, again ? this.#elders ?? mesh.elders : null);
     this.#elders = null;
     this.#refreshIceIn(message.data.iceTtl);
+    if (!again) this.askOlder(); // what was said before we came
     this.#tellStatus();
   }
 

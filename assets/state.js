@@ -6,8 +6,10 @@
  *
  * @typedef {{sessionId: string, username: string, role: Role, status: Status | null, away: boolean}} Person
  *   `status` is null for people whose client tells none; `away` means their socket is gone while their media may still flow
- * @typedef {{kind: "said", key: string, id: string, seq: number, sessionId: string, username: string, text: string, time: number, mine: boolean}
- *   | {kind: "came" | "went", key: string, username: string}} Line one line of the chat
+ * @typedef {{kind: "said", key: string, id: string, seq: number, sessionId: string, username: string, text: string, time: number, mine: boolean,
+ *     to?: string, toName?: string, replyTo?: number | string, edited?: boolean, reactions?: {emoji: string, sessionIds: string[]}[]}
+ *   | {kind: "came" | "went", key: string, username: string}} Line one line of the chat; `to` is whom it went to
+ *   alone, `replyTo` the `seq` it answers
  * @typedef {{type: string, text: string}} Problem an error's type, and the server's words for it
  * @typedef {{type: "mute" | "unmute", kind: Kind, name: string} | {type: "role", role: Role}} News what a host has done to us,
  *   or asks of us; `name` is empty for a host we do not know
@@ -31,6 +33,8 @@
  * @property {News | null} news
  * @property {{mic: boolean, camera: boolean}} permits whether we may turn these on where people may not unmute themselves
  * @property {Line[]} chat
+ * @property {boolean} older whether the server has older lines than these
+ * @property {string[]} typing sessions that are writing
  * @property {number} unread lines said while the chat was not looked at
  * @property {"" | "chat" | "people"} panel
  * @property {boolean} watched the page is in front
@@ -54,7 +58,7 @@ const INSIDE = { denied: "notallowed", notfound: "gone" };
 /** @returns {State} */
 export const initial = () => ({
   screen: "home", roomName: "", link: "off", retryAt: 0, ended: "", seated: false, restarting: false, online: true, me: null, hand: false, room: null, people: [],
-  waiting: [], news: null, permits: { mic: false, camera: true }, chat: [], unread: 0, panel: "", watched: true, reactions: [], problem: null, askPassword: false, count: 0,
+  waiting: [], news: null, permits: { mic: false, camera: true }, chat: [], older: false, typing: [], unread: 0, panel: "", watched: true, reactions: [], problem: null, askPassword: false, count: 0,
 });
 
 /** What a message of the server changes. @param {State} state @param {FromServer} message @returns {State} */
@@ -72,9 +76,15 @@ export function reduce(state, message) {
     case "chat":
       return said(state, message.data);
     case "chat-edit":
-      return withSaid(state, ({ seq, sessionId }) => seq === message.data.seq && sessionId === message.from, (line) => [{ ...line, text: message.data.text }]);
+      return withSaid(state, ({ seq, sessionId }) => seq === message.data.seq && sessionId === message.from, (line) => [{ ...line, text: message.data.text, edited: true }]);
     case "chat-delete":
       return withSaid(state, ({ seq }) => seq === message.data.seq, () => []);
+    case "react":
+      return withSaid(state, ({ seq }) => seq === message.data.seq, (line) => [marked(line, message.from, message.data.emoji, message.data.on ?? true)]);
+    case "history":
+      return remembering(state, message.data.messages, message.data.more);
+    case "typing":
+      return message.from === state.me?.sessionId ? state : { ...notTyping(state, message.from), typing: [...notTyping(state, message.from).typing, message.from] };
     case "reaction":
       return reacted(state, message.from, message.data.emoji);
     case "role":
@@ -110,7 +120,7 @@ export function reduce(state, message) {
  * @typedef {{type: "went-home"} | {type: "went-to-room", roomName: string} | {type: "went-to-test"} | {type: "asked-to-join"} | {type: "left"}
  *   | {type: "link", link: Link, retryAt?: number, ended?: State["ended"]} | {type: "network", online: boolean} | {type: "panel", panel: State["panel"]}
  *   | {type: "watched", watched: boolean} | {type: "hand", hand: boolean} | {type: "reacted", emoji: string} | {type: "reaction-over", key: string}
- *   | {type: "problem-seen"} | {type: "problem", problem: Problem} | {type: "lost", sessionId: string} | {type: "news-seen"}
+ *   | {type: "problem-seen"} | {type: "problem", problem: Problem} | {type: "lost", sessionId: string} | {type: "news-seen"} | {type: "typing-over", sessionId: string}
  *   | {type: "mic", on: boolean}
  *   | {type: "remembered", chat: Line[], me: State["me"]}} Act
  * @param {State} state @param {Act} act @returns {State}
@@ -147,6 +157,8 @@ export function act(state, act) {
       return { ...state, problem: null };
     case "problem":
       return { ...state, problem: act.problem };
+    case "typing-over":
+      return notTyping(state, act.sessionId);
     case "news-seen":
       return { ...state, news: null };
     case "mic": // a host's permission to speak holds for one time
@@ -207,25 +219,52 @@ export const mayWrite = ({ me, room }) => me?.role === "host" || (room?.policy?.
 
 /** @param {State} before @param {string} sessionId @returns {State} */
 function went(before, sessionId) {
-  const state = notWaiting(before, sessionId);
+  const state = notTyping(notWaiting(before, sessionId), sessionId);
   const gone = state.people.find((one) => one.sessionId === sessionId);
   if (!gone) return state;
   const people = state.people.filter((one) => one !== gone);
   return withLine({ ...state, people, count: state.count + 1 }, { kind: "went", key: `n${state.count}`, username: gone.username });
 }
 
-/** @param {State} state @param {Chat} chat @returns {State} */
-function said(state, chat) {
-  const { id = "", seq, sessionId, username, text, time } = chat;
+/** @param {State} state @param {string} sessionId @returns {State} */
+const notTyping = (state, sessionId) => (state.typing.includes(sessionId) ? { ...state, typing: state.typing.filter((one) => one !== sessionId) } : state);
+
+/** @param {Line & {kind: "said"}} line @param {string} from @param {string} emoji @param {boolean} on @returns {Line & {kind: "said"}} */
+function marked(line, from, emoji, on) {
+  const before = line.reactions ?? [];
+  const others = (before.find((one) => one.emoji === emoji)?.sessionIds ?? []).filter((one) => one !== from);
+  const now = { emoji, sessionIds: on ? [...others, from] : others };
+  const reactions = before.some((one) => one.emoji === emoji) ? before.map((one) => (one.emoji === emoji ? now : one)) : [...before, now];
+  return { ...line, reactions: reactions.filter(({ sessionIds }) => sessionIds.length > 0) };
+}
+
+/** A message as a line. @param {State} state @param {Chat} chat @param {string} key @returns {Line & {kind: "said"}} */
+function asLine({ me, people }, { id, seq, sessionId, username, text, time, to, replyTo, edited, reactions }, key) {
+  const line = { kind: /** @type {const} */ ("said"), key, id: id ?? "", seq, sessionId, username, text, time, mine: sessionId === me?.sessionId, edited: Boolean(edited), reactions: reactions ?? [] };
+  const toName = to && (to === me?.sessionId ? me.username : people.find((one) => one.sessionId === to)?.username ?? "");
+  return { ...line, ...(to ? { to, toName } : {}), ...(typeof replyTo === "number" || typeof replyTo === "string" ? { replyTo } : {}) };
+}
+
+/** Older lines come before all others; those we have already stay where they are. @param {State} state @param {Chat[]} messages @param {boolean} more @returns {State} */
+function remembering(state, messages, more) {
+  const known = new Set(state.chat.map((line) => (line.kind === "said" ? `${line.seq} ${line.id} ${line.sessionId}` : "")));
+  const older = messages.filter((one) => !one.deleted && !known.has(`${one.seq} ${one.id ?? ""} ${one.sessionId}`)).map((one, index) => asLine(state, one, `h${state.count}-${index}`));
+  const chat = [...older, ...state.chat].slice(-CHAT_LINES);
+  return { ...state, chat, older: more && chat.length < CHAT_LINES, count: state.count + 1 };
+}
+
+/** @param {State} before @param {Chat} chat @returns {State} */
+function said(before, chat) {
+  const state = notTyping(before, chat.sessionId);
+  const { id = "", seq, sessionId } = chat;
   // What was missed may arrive twice, and changed. A restarted server counts from 1 again, so the number alone does not tell.
   /** @param {Line & {kind: "said"}} line */
   const isSame = (line) => line.seq === seq && line.id === id && line.sessionId === sessionId;
   if (chat.deleted) return withSaid(state, isSame, () => []);
-  if (state.chat.some((line) => line.kind === "said" && isSame(line))) return withSaid(state, isSame, (line) => [{ ...line, text }]);
-  const mine = sessionId === state.me?.sessionId;
-  const key = `c${state.count}`;
-  const after = withLine({ ...state, count: state.count + 1 }, { kind: "said", key, id, seq, sessionId, username, text, time, mine });
-  return mine || looking(state) ? after : { ...after, unread: state.unread + 1 };
+  if (state.chat.some((line) => line.kind === "said" && isSame(line))) return withSaid(state, isSame, (line) => [{ ...asLine(state, chat, line.key), toName: line.toName }]);
+  const line = asLine(state, chat, `c${state.count}`);
+  const after = withLine({ ...state, count: state.count + 1 }, line);
+  return line.mine || looking(state) ? after : { ...after, unread: state.unread + 1 };
 }
 
 /**

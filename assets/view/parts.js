@@ -4,6 +4,9 @@ import { html } from "./html.js";
 import { Icon } from "./icon.js";
 import { LANGUAGES, currentLanguage, errorText, t } from "../strings/index.js";
 
+/** About how wide a menu may get, CSS px. */
+const MENU = 250;
+
 /**
  * A labelled text field with its hint and error.
  * @param {{label: string, testid: string, value: string, oninput: (value: string) => void, error?: string, hint?: string, type?: string,
@@ -68,9 +71,9 @@ export function Dialog({ title, onclose, children }) {
 /**
  * A button with a menu above it, or, for one in a list that scrolls, beside it over everything. Arrow keys move, Escape and a
  * click elsewhere close.
- * @param {{icon: string, label: string, text?: string, kind?: string, beside?: boolean, items: {label: string, icon?: string, text?: string, testid?: string, checked?: boolean, onselect: () => void}[]}} props
+ * @param {{icon: string, label: string, text?: string, kind?: string, beside?: boolean, tabindex?: number, items: {label: string, icon?: string, text?: string, testid?: string, checked?: boolean, onselect: () => void}[]}} props
  */
-export function Menu({ icon, label, text, kind = "list", beside = false, items }) {
+export function Menu({ icon, label, text, kind = "list", beside = false, tabindex = 0, items }) {
   const [open, setOpen] = useState(false);
   const [spot, setSpot] = useState({});
   const place = useRef(/** @type {HTMLDivElement | null} */ (null));
@@ -99,15 +102,15 @@ export function Menu({ icon, label, text, kind = "list", beside = false, items }
     if (event.key !== "Tab") event.preventDefault();
   };
   const toggle = (/** @type {any} */ event) => {
-    const { top, bottom, right } = event.currentTarget.getBoundingClientRect();
+    const { top, bottom, left, right } = event.currentTarget.getBoundingClientRect();
     const under = bottom < innerHeight / 2;
     const room = (under ? innerHeight - bottom : top) - 16;
-    if (beside) setSpot({ right: `${Math.max(8, innerWidth - right)}px`, maxHeight: `${room}px`, ...(under ? { top: `${bottom + 4}px` } : { bottom: `${innerHeight - top + 4}px` }) });
+    if (beside) setSpot({ ...(right < MENU ? { left: `${Math.max(8, left)}px`, right: "auto" } : { right: `${Math.max(8, innerWidth - right)}px` }), maxHeight: `${room}px`, ...(under ? { top: `${bottom + 4}px` } : { bottom: `${innerHeight - top + 4}px` }) });
     setOpen(!open);
   };
   return html`
     <div class="menu-place" ref=${place} onKeyDown=${onKeyDown}>
-      <button type="button" class=${beside ? "icon-button" : "control"} aria-haspopup="menu" aria-expanded=${open} aria-label=${label} title=${label} onClick=${toggle}>
+      <button type="button" class=${beside ? "icon-button" : "control"} tabindex=${tabindex} aria-haspopup="menu" aria-expanded=${open} aria-label=${label} title=${label} onClick=${toggle}>
         <${Icon} name=${icon} />${text && html`<span class="control-text">${text}</span>`}
       </button>
       ${open && html`

@@ -1,4 +1,4 @@
-/** Who is here, and for hosts what can be done to each. The list is always on the page, so that it is found without being open. */
+/** Who is here, and what can be done to each: hosts can do more. The list is always on the page, so that it is found without being open. */
 import { useState } from "../vendor/hooks.js";
 import { html } from "./html.js";
 import { Removal, hostActs } from "./host.js";
@@ -21,7 +21,7 @@ export function People({ app, shown }) {
         ${me && html`<${Entry} key="self" sessionId=${me.sessionId} name=${me.username} label=${t("people.you", { name: me.username })} role=${me.role} status=${self} away=${false} acts=${[]} />`}
         ${people.map((person) => html`
           <${Entry} key=${person.sessionId} sessionId=${person.sessionId} name=${person.username} label=${person.username} role=${person.role} status=${person.status} away=${person.away}
-            acts=${host ? hostActs(app, person, () => setLeaving(person)) : []} />`)}
+            acts=${[{ label: t("chat.private"), icon: "chat", testid: "write-privately", onselect: () => app.write({ to: person.sessionId }) }, ...(host ? hostActs(app, person, () => setLeaving(person)) : [])]} />`)}
       </ul>
       ${removing && html`<${Removal} app=${app} sessionId=${removing.sessionId} name=${removing.username} onclose=${() => setLeaving(null)} />`}
     </section>`;

@@ -135,6 +135,42 @@ test("what we may turn on follows our role, the policy, and a host's asking, whi
   assert.deepEqual(can(state), [false, true, false, false]);
 });
 
+test("signs under a line are counted once for each person, and gone when taken back", () => {
+  const react = (/** @type {string} */ from, /** @type {boolean} */ on) => /** @type {FromServer} */ ({ type: "react", from, data: { seq: 1, emoji: "👍", on } });
+  const signs = (/** @type {State} */ { chat: [line] }) => line?.kind === "said" && line.reactions;
+  const state = after(inside(one("ann", "Ann")), chat(1), react("ann", true), react("me", true), react("ann", true));
+  assert.deepEqual(signs(state), [{ emoji: "👍", sessionIds: ["me", "ann"] }]);
+  assert.deepEqual(signs(after(state, react("me", false), react("ann", false))), []);
+});
+
+test("older lines come first, once, without those taken back, and are not unread", () => {
+  const history = (/** @type {boolean} */ more, /** @type {FromServer[]} */ ...lines) => /** @type {FromServer} */ ({ type: "history", data: { messages: lines.map((line) => line.type === "chat" && line.data), more } });
+  let state = after(inside(one("ann", "Ann")), chat(5), history(true, chat(3), chat(4, { deleted: true, text: "" }), chat(5)));
+  assert.deepEqual(state.chat.map((line) => line.kind === "said" && line.seq), [3, 5]);
+  assert.deepEqual([state.older, state.unread], [true, 1]);
+  state = after(state, history(false, chat(1, { edited: 7 }), chat(2)));
+  assert.deepEqual(state.chat.map((line) => line.kind === "said" && [line.seq, line.edited]), [[1, true], [2, false], [3, false], [5, false]]);
+  assert.equal(state.older, false);
+  assert.equal(new Set(state.chat.map(({ key }) => key)).size, 4);
+});
+
+test("who writes is told until they have written, stopped or left", () => {
+  const typing = /** @type {FromServer} */ ({ type: "typing", from: "ann" });
+  const state = after(inside(one("ann", "Ann")), typing, typing);
+  assert.deepEqual(state.typing, ["ann"]);
+  assert.deepEqual(after(state, chat(1)).typing, []);
+  assert.deepEqual(act(state, { type: "typing-over", sessionId: "ann" }).typing, []);
+  assert.deepEqual(after(state, { type: "logout", data: { sessionId: "ann", username: "Ann" } }).typing, []);
+});
+
+test("a private line names whom it went to, also after that person has left", () => {
+  const state = after(inside(one("ann", "Ann")), chat(1, { sessionId: "me", username: "Me", to: "ann", replyTo: 7 }));
+  const gone = after(state, { type: "logout", data: { sessionId: "ann", username: "Ann" } }, chat(1, { sessionId: "me", username: "Me", to: "ann", text: "changed" }));
+  const [line] = gone.chat;
+  assert.ok(line?.kind === "said");
+  assert.deepEqual([line.to, line.toName, line.text], ["ann", "Ann", "changed"]);
+});
+
 test("the chat forgets its oldest lines instead of growing for ever", () => {
   let state = inside(one("ann", "Ann"));
   for (let seq = 1; seq <= CHAT_LINES + 5; seq += 1) state = after(state, chat(seq));

@@ -80,6 +80,10 @@ function talk() {
     ["s1", "Boris Petrov", "Here is the agenda: https://example.org/a/very/long/address/that/goes/on/and/on?with=parameters&and=more"],
     ["s1", "Boris Petrov", "<b>not bold</b>\n  indented line\nlast line"], ["s3", NAMES[3], "Averyveryverylongwordwithoutanyspacesthatmustbebrokensomewhereorelse".repeat(2)], ["me", "Kim", "See you at 10."]];
   lines.forEach(([sessionId, username, text], index) => apply({ type: "chat", data: { seq: index + 1, sessionId, username, text, time: 1763712000000 + index * 60000 } }));
+  apply({ type: "chat", data: { seq: 8, sessionId: "s0", username: "Ana", text: "Until then! The door code is with me.", time: 1763712500000, to: "me", replyTo: 7, edited: 1, reactions: [{ emoji: "👍", sessionIds: ["me"] }, { emoji: "🎉", sessionIds: ["s1", "s2"] }] } });
+  apply({ type: "chat", data: { seq: 9, sessionId: "me", username: "Kim", text: "Thank you", time: 1763712510000, to: "s0", reactions: [{ emoji: "👍", sessionIds: ["s0"] }] } });
+  apply({ type: "typing", from: "s0" });
+  state({ older: true });
   apply({ type: "login", from: "late", data: { roomrequest: "x", username: "Zoë" } });
   apply({ type: "logout", data: { username: "Zoë", sessionId: "late" } });
 }
@@ -97,6 +101,7 @@ async function show(wanted) {
   const [scene = "home", option = "", more = ""] = wanted.split(":");
   stage(scene, option, more);
   render(html`<${Page} app=${app} />`, root);
+  await new Promise((done) => setTimeout(done, 30));
   await press(scene, option);
   // Pictures that are shown have a first frame; a second is enough for that on any machine.
   const late = Date.now() + 1000;
@@ -107,11 +112,12 @@ async function show(wanted) {
 
 /** What opens only by a click. @param {string} scene @param {string} option */
 async function press(scene, option) {
-  const way = { menu: [".people [aria-haspopup]"], removal: [".people [aria-haspopup]", "[data-testid=remove]"], rules: ["[data-testid=room-settings]"] }[scene] ?? [];
+  const way = { menu: [".people [aria-haspopup]"], removal: [".people [aria-haspopup]", "[data-testid=remove]"], rules: ["[data-testid=room-settings]"], "chat-menu": [".chat-line:nth-last-of-type(1) [aria-haspopup]"] }[scene] ?? [];
   for (const step of way) {
     await new Promise((done) => setTimeout(done, 80));
     document.querySelector(step)?.click();
   }
+  if (scene === "chat-top") document.querySelector("[data-testid=chat-log]").scrollTop = 0;
   if (scene === "removal" && option === "ban") {
     await new Promise((done) => setTimeout(done, 80));
     document.querySelector("[data-testid=ban]")?.click();
@@ -141,6 +147,14 @@ function stage(scene, option, more) {
       if (option === "1") session.media.screen.value = picture("My own screen", 200, 1280, 800);
       break;
     case "chat": enter(Number(option) - 1); talk(); state({ panel: "chat", unread: 0 }); break;
+    case "writing":
+      enter(3);
+      talk();
+      state({ panel: "chat", unread: 0 });
+      app.writing.value = { reply: { replyTo: 4 }, edit: { edit: 7 }, private: { to: "s0" } }[option] ?? {};
+      break;
+    case "chat-menu": case "chat-top": enter(3); talk(); state({ panel: "chat", unread: 0 }); break;
+    case "chat-off": enter(3); talk(); state({ panel: "chat", unread: 0, room: { ...session.state.value.room, policy: { ...POLICY, chat: false } } }); break;
     case "chat-empty": enter(1); state({ panel: "chat" }); break;
     case "people": enter(Number(option) - 1); state({ panel: "people" }); break;
     case "unread": enter(2); state({ panel: "" }); talk(); break;
