@@ -166,7 +166,7 @@ export function act(state, act) {
     case "lost":
       return went(state, act.sessionId);
     case "remembered":
-      return { ...state, chat: act.chat, me: act.me };
+      return { ...state, chat: act.chat, older: act.chat.length > 0, me: act.me };
   }
 }
 

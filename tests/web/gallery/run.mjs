@@ -14,8 +14,9 @@ const [folder = join(HERE, "shots"), only = ""] = process.argv.slice(2);
 const PEOPLE = [1, 2, 3, 5, 10];
 const SCENES = [
   "home", "offline", "prejoin", "prejoin:password", "prejoin:full", "prejoin:long", "joining",
-  ...["room", "screens", "chat", "people"].flatMap((scene) => PEOPLE.map((n) => `${scene}:${n}`)),
-  "screens:4:2", "long:2", "long:5", "chat-empty", "chat-menu", "chat-top", "chat-off", "writing:reply", "writing:edit", "writing:private", "unread", "broken", "troubles", "reactions",
+  ...["room", "screens", "people"].flatMap((scene) => PEOPLE.map((n) => `${scene}:${n}`)),
+  // Beside the list of people the stage is as it is beside the chat.
+  "chat:1", "chat:3", "screens:4:2", "long:2", "long:5", "chat-empty", "chat-menu", "chat-top", "chat-off", "writing:reply", "writing:edit", "writing:private", "unread", "broken", "troubles", "reactions",
   "waiting", "knocks:1", "knocks:6", "menu", "removal", "removal:ban", "rules", "news:mute:mic", "news:unmute:camera", "news:host", "news:viewer", "left", "ended:replaced", "ended:removed", "test",
 ];
 const SIZES = /** @type {const} */ ([["desktop", 1280, 800], ["phone", 390, 844]]);
