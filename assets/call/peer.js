@@ -13,6 +13,8 @@
  * @typedef {"connecting" | "connected" | "broken" | "failed"} Way how the connection is; `broken` may heal by itself
  */
 
+/** How long a new connection may take, ms; grows with each. Browsers give up by themselves on missing paths, never on deceptive ones. */
+const CONNECT_WITHIN = 10_000;
 /** How long a broken connection may heal by itself, ms: a lost path shows after about 5 s, most come back at once. */
 const HEAL_WITHIN = 3_000;
 /** The polite side lets the other one begin, ms: two restarts at once cost a rollback. */
@@ -48,6 +50,8 @@ export class Peer {
   #closed = false;
   #restarts = 0;
   #relayTurn = false;
+  /** Connections begun anew since the last that came about: a path deceived. */ #deceived = 0;
+  /** Begun with relays alone: restarts try them first. */ #relaysFirst = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #healing;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #answerDue;
   /** @type {Outgoing} */ #outgoing;
@@ -142,10 +146,10 @@ export class Peer {
     if (this.#closed || !this.renegotiates || !this.#negotiated) return;
     clearTimeout(this.#healing);
     this.#restarts = this.way === "connected" ? 1 : this.#restarts + 1;
-    this.#relayTurn = this.#restarts > RELAY_AFTER && Math.floor((this.#restarts - 1) / RELAY_AFTER) % 2 === 1;
+    this.#relayTurn = relayTurn(this.#restarts, this.#relaysFirst);
     this.#pc.setConfiguration(this.#configuration());
     this.#pc.restartIce();
-    this.#healing = setTimeout(() => this.way !== "connected" && this.restart(), Math.min(LONGEST_RESTART, RESTART_WITHIN * this.#restarts));
+    this.#healing = setTimeout(() => this.way !== "connected" && this.#retry(), Math.min(LONGEST_RESTART, RESTART_WITHIN * this.#restarts));
   }
 
   /** The socket is back: what could not be sent meanwhile is sent now. */
@@ -191,15 +195,27 @@ export class Peer {
     return pc;
   }
 
-  /** The other side has begun anew, with another page or another connection: so do we. */
-  #reopen() {
+  /** Nothing came about in time. A browser stays on a path whose checks pass even when told to use relays alone: that takes a new connection. */
+  #retry() {
+    if (this.#closed || !this.renegotiates || !this.#negotiated) return;
+    if (!deceives(this.way, this.#pc.iceConnectionState)) {
+      this.restart();
+      return;
+    }
+    this.#deceived += 1;
+    this.#reopen(!this.#relayTurn);
+    this.call();
+  }
+
+  /** Another connection in the place of this one, since the other side has begun anew, or we do. @param {boolean} [relaysFirst] */
+  #reopen(relaysFirst = false) {
     this.#shut(this.#pc);
     clearTimeout(this.#healing);
     clearTimeout(this.#answerDue);
     this.#audio = this.#video = this.#screenVideo = this.#screenAudio = null;
     this.#making = this.#ignoring = this.#settingAnswer = this.#negotiated = false;
     this.#restarts = 0;
-    this.#relayTurn = false;
+    this.#relayTurn = this.#relaysFirst = relaysFirst;
     this.#early = [];
     this.#loose = new MediaStream();
     this.#owed = false;
@@ -284,6 +300,11 @@ export class Peer {
       this.#sendDescription();
     } else {
       clearTimeout(this.#answerDue);
+    }
+    if (!this.#negotiated && this.way === "connecting") {
+      clearTimeout(this.#healing);
+      const within = Math.min(LONGEST_RESTART, CONNECT_WITHIN * (1 + this.#deceived));
+      this.#healing = setTimeout(() => this.way === "connecting" && this.#retry(), within + (this.polite ? POLITE_DELAY : 0));
     }
     this.#negotiated = true;
     this.#fill(); // what waited for the first negotiation, a screen for instance
@@ -397,6 +418,7 @@ export class Peer {
         clearTimeout(this.#healing);
         this.way = "connected";
         this.#restarts = 0;
+        this.#deceived = 0;
         break;
       case "disconnected":
         this.way = "broken";
@@ -406,7 +428,7 @@ export class Peer {
       case "failed":
         this.way = "failed";
         clearTimeout(this.#healing);
-        this.#healing = setTimeout(() => this.restart(), this.polite ? POLITE_DELAY : 0);
+        this.#healing = setTimeout(() => this.#retry(), this.polite ? POLITE_DELAY : 0);
         break;
       default:
         return;
@@ -420,6 +442,19 @@ function put(slot, track) {
   // A slot whose connection has just closed refuses; there is nobody to send to then.
   if (slot && slot.sender.track !== track) slot.sender.replaceTrack(track).catch(() => {});
 }
+
+/**
+ * Whether the path in use lets small connectivity checks pass and nothing bigger, as a tunnel may: ICE is content, and no
+ * connection comes about over it.
+ * @param {Way} way @param {RTCIceConnectionState} ice
+ */
+export const deceives = (way, ice) => way !== "connected" && (ice === "connected" || ice === "completed");
+
+/**
+ * Whether a restart tries relays alone: in turns with every path.
+ * @param {number} restarts in a row, from 1, this one included @param {boolean} relaysFirst whose turn is first
+ */
+export const relayTurn = (restarts, relaysFirst) => Math.floor((restarts - 1) / RELAY_AFTER) % 2 === (relaysFirst ? 0 : 1);
 
 /**
  * Whether an offer belongs to another connection than the one we know: by its mark, or, from clients without marks,

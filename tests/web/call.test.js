@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pictureFor, troubleOf } from "./typed/call/media.js";
 import { sorted } from "./typed/call/mesh.js";
-import { isAnother } from "./typed/call/peer.js";
+import { deceives, isAnother, relayTurn } from "./typed/call/peer.js";
 
 /** @param {string} fingerprint */
 const sdp = (fingerprint) => ({ sdp: `v=0\r\na=fingerprint:sha-256 ${fingerprint}\r\nm=audio` });
@@ -19,6 +19,23 @@ test("without marks the certificate tells", () => {
   assert.equal(isAnother(sdp("AA:BB"), sdp("aa:bb"), null), false);
   assert.equal(isAnother(sdp("AA:BB"), sdp("AA:CC"), null), true);
   assert.equal(isAnother(null, sdp("AA:BB"), null), false);
+});
+
+test("after two restarts in vain only relays are tried, and after two more every path again", () => {
+  const turns = [1, 2, 3, 4, 5, 6, 7].map((restarts) => relayTurn(restarts, false));
+  assert.deepEqual(turns, [false, false, true, true, false, false, true]);
+});
+
+test("a connection begun with relays alone, since the direct path deceived, tries them first", () => {
+  const turns = [1, 2, 3, 4, 5].map((restarts) => relayTurn(restarts, true));
+  assert.deepEqual(turns, [true, true, false, false, true]);
+});
+
+test("a path deceives when its checks pass and no connection comes about", () => {
+  assert.equal(deceives("connecting", "connected"), true);
+  assert.equal(deceives("failed", "completed"), true);
+  assert.equal(deceives("connected", "connected"), false, "all is well");
+  for (const ice of /** @type {const} */ (["new", "checking", "disconnected", "failed"])) assert.equal(deceives("connecting", ice), false, `${ice}: no path at all`);
 });
 
 test("streams are what their sender says they are", () => {

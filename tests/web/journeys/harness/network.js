@@ -52,6 +52,11 @@ export class Network {
     this.#between("meta l4proto udp counter drop");
   }
 
+  /** No datagram passes anywhere, between the homes or to the server; TCP does. */
+  silence() {
+    this.#between("meta l4proto udp counter drop", "meta l4proto udp drop");
+  }
+
   /** Only small packets pass between the homes: enough for connectivity checks, not for a handshake. @param {number} bytes the largest, with its IP header */
   narrow(bytes) {
     this.#between(`meta l4proto udp meta length > ${bytes} counter drop`);
@@ -73,6 +78,8 @@ export class Network {
     for (const home of [1, 2]) {
       const pid = await this.#namespace();
       this.#homes.push(pid);
+      // An IPv6 address takes two seconds to be sure of itself, and is a changed network to the browser then.
+      this.#run(pid, "sh", "-c", "for each in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $each ] || echo 1 >$each; done");
       this.#run(this.#router, "ip", "link", "add", `home${home}`, "type", "veth", "peer", "name", "eth0", "netns", String(pid));
       this.#run(this.#router, "ip", "address", "add", `10.210.${home}.1/24`, "dev", `home${home}`);
       this.#run(this.#router, "ip", "link", "set", `home${home}`, "up");
@@ -85,10 +92,11 @@ export class Network {
     this.open();
   }
 
-  /** @param {string} rule */
-  #between(rule) {
+  /** One change, of all rules at once. @param {string} rule for what crosses between the homes @param {string} [arriving] for what comes to the server */
+  #between(rule, arriving = "") {
     this.#run(this.#router, "nft", `add table ip journey; delete table ip journey; add table ip journey;
-      add chain ip journey between { type filter hook forward priority 0; policy accept; }; ${rule && `add rule ip journey between ${rule}`}`);
+      add chain ip journey between { type filter hook forward priority 0; policy accept; }; ${rule && `add rule ip journey between ${rule};`}
+      add chain ip journey arriving { type filter hook input priority 0; policy accept; }; ${arriving && `add rule ip journey arriving ${arriving}`}`);
   }
 
   async #namespace() {

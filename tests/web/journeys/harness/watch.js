@@ -148,7 +148,7 @@ export async function selectedPairs() {
     if (!pair) continue;
     const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)];
     pairs.push({
-      local: { type: local?.candidateType, protocol: local?.protocol, relayProtocol: local?.relayProtocol, url: local?.url },
+      local: { type: local?.candidateType, protocol: local?.protocol, relayProtocol: local?.relayProtocol, url: local?.url, ufrag: local?.usernameFragment },
       remote: { type: remote?.candidateType },
     });
   }
