@@ -3,6 +3,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { pause } from "./wait.js";
 
 /** The server's address, the router's own: reached from both homes. */
 export const SERVER_ADDRESS = "10.210.0.1";
@@ -104,20 +105,31 @@ export class Network {
     this.#holders.push(holder);
     let said = "";
     holder.stderr.on("data", (text) => { said += text; });
-    const { pid } = holder;
+    let ended = false;
+    holder.once("error", (error) => { said = error.message; });
+    holder.once("close", () => { ended = true; }); // after its last word
     const deadline = Date.now() + READY_WITHIN;
     // unshare has done its part once it has become sleep.
-    while (!pid || readFileSync(`/proc/${pid}/comm`, "utf8").trim() !== "sleep") {
-      if (!pid || holder.exitCode !== null || Date.now() > deadline) throw new Error(said.trim() || "unshare --net did not start");
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    while (nameOf(holder.pid) !== "sleep") {
+      if (ended || Date.now() > deadline) throw new Error(said.trim() || "unshare --net did not start");
+      await pause(10);
     }
-    return pid;
+    return /** @type {number} */ (holder.pid);
   }
 
   /** @param {number} pid @param {string[]} command */
   #run(pid, ...command) {
     const [program, ...rest] = [...inside(pid), ...command];
     return execFileSync(/** @type {string} */ (program), rest, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  }
+}
+
+/** What a process runs, as long as it lives. @param {number | undefined} pid */
+function nameOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "";
   }
 }
 
