@@ -43,3 +43,20 @@ async fn every_port_is_bound_before_the_server_says_so() {
         TcpStream::connect(addresses[0]).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn port_80_leads_to_the_port_that_https_really_has() {
+    let server = TestServer::start().await;
+    let mut stream = TcpStream::connect(server.addresses.http[0]).await.unwrap();
+    let request = "GET /r/tea?lang=en HTTP/1.1\r\nHost: call.example\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = Answer::read(&mut stream, false).await;
+    let port = server.https().port();
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (
+            308,
+            format!("https://call.example:{port}/r/tea?lang=en").as_str()
+        )
+    );
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -238,6 +239,60 @@ fn a_reload_keeps_the_server_running() {
     assert!(log.any(|line| line.unwrap().contains("reloading")));
     assert_eq!(service.told(), "WATCHDOG=1");
     assert!(service.process.try_wait().unwrap().is_none());
+}
+
+/// Writes a certificate that ends so many days from now, with its key, to the usual folder.
+fn write_certificate(directory: &Directory, days: i64) {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["call.example.org".to_owned()]).unwrap();
+    let now = std::time::SystemTime::now();
+    params.not_before = (now - 200 * day).into();
+    let far = day * u32::try_from(days.unsigned_abs()).unwrap();
+    params.not_after = if days < 0 { now - far } else { now + far }.into();
+    let certificate = params.self_signed(&key).unwrap();
+    fs::create_dir_all(directory.0.join("ssl")).unwrap();
+    directory.file("ssl/cert.pem", &certificate.pem());
+    let key = directory.file("ssl/privkey.pem", &key.serialize_pem());
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn an_expired_certificate_is_shown_with_a_warning_until_a_reload_finds_a_better_one() {
+    let directory = Directory::new();
+    write_certificate(&directory, -1);
+    let path = directory.0.join("notify");
+    let address = SocketAddr::from_pathname(&path).unwrap();
+    let mut service = Service::start(directory, &address, path.to_str().unwrap());
+    assert!(service.news().starts_with("READY=1\n"));
+    assert!(!service.directory.0.join("data/self-signed.pem").exists());
+    let mut log = BufReader::new(service.process.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let warning = log.find(|line| line.contains("this certificate ended on"));
+    let warning = warning.unwrap();
+    assert!(
+        warning.contains("WARN") && warning.contains("browsers will warn"),
+        "{warning}"
+    );
+
+    let certificate = service.directory.0.join("ssl/cert.pem");
+    let whole = fs::read_to_string(&certificate).unwrap();
+    fs::write(&certificate, &whole[..100]).unwrap();
+    service.signal("-HUP");
+    let refused = log.find(|line| line.contains("half written"));
+    assert!(
+        refused
+            .unwrap()
+            .contains("The certificate shown before is kept.")
+    );
+
+    write_certificate(&service.directory, 90);
+    // By the order and not by looking now and then: what is there has not been seen twice yet.
+    service.signal("-HUP");
+    assert!(log.any(|line| line.contains("reloading")));
+    let next = log.next().unwrap();
+    assert!(next.contains("another certificate is shown"), "{next}");
 }
 
 #[test]
