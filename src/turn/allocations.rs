@@ -372,10 +372,9 @@ impl Allocations {
                 break;
             }
             self.deadlines.pop();
-            let Some(allocation) = self
-                .get_mut(slot)
-                .filter(|allocation| (allocation.generation, allocation.wakes) == (generation, due))
-            else {
+            let Some(allocation) = self.get_mut(slot).filter(|allocation| {
+                (allocation.generation, allocation.wakes) == (generation, due)
+            }) else {
                 continue;
             };
             let expires = allocation.expires;
