@@ -24,6 +24,8 @@ const RESTART_WITHIN = 8_000;
 const LONGEST_RESTART = 30_000;
 /** Restarts in vain after which only relays are tried, and after which every path is tried again. */
 const RELAY_AFTER = 2;
+/** How long a connection must hold, ms, before breaking again counts as a first time: one that comes and goes gets its turn with relays. */
+const STEADY_AFTER = 10_000;
 /** How long an answer may take before the offer is sent again, ms: it may have gone down with a socket. */
 const ANSWER_WITHIN = 8_000;
 /** Candidates kept for a description that is not here yet. A browser gathers a few dozen. */
@@ -145,11 +147,14 @@ export class Peer {
   restart() {
     if (this.#closed || !this.renegotiates || !this.#negotiated) return;
     clearTimeout(this.#healing);
-    this.#restarts = this.way === "connected" ? 1 : this.#restarts + 1;
+    this.#restarts += 1;
     this.#relayTurn = relayTurn(this.#restarts, this.#relaysFirst);
     this.#pc.setConfiguration(this.#configuration());
     this.#pc.restartIce();
-    this.#healing = setTimeout(() => this.way !== "connected" && this.#retry(), Math.min(LONGEST_RESTART, RESTART_WITHIN * this.#restarts));
+    this.#healing = setTimeout(() => {
+      if (this.way === "connected") this.#restarts = 0;
+      else this.#retry();
+    }, Math.min(LONGEST_RESTART, RESTART_WITHIN * this.#restarts));
   }
 
   /** The socket is back: what could not be sent meanwhile is sent now. */
@@ -417,7 +422,7 @@ export class Peer {
       case "connected":
         clearTimeout(this.#healing);
         this.way = "connected";
-        this.#restarts = 0;
+        this.#healing = setTimeout(() => { this.#restarts = 0; }, STEADY_AFTER);
         this.#deceived = 0;
         break;
       case "disconnected":
