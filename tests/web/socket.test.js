@@ -70,6 +70,22 @@ test("a ping of the server is answered", async () => {
   socket.close();
 });
 
+test("an open socket asks by itself, now and then, whether it is heard", async () => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  const connection = accepted();
+  const socket = open();
+  try {
+    const there = await connection;
+    await until(() => socket.isOpen);
+    const asked = once(there, "message");
+    mock.timers.tick(20_001);
+    assert.equal(JSON.parse(String((await asked)[0])).type, "ping");
+  } finally {
+    mock.timers.reset();
+    socket.close();
+  }
+});
+
 test("a broken socket is opened again, and nothing is sent meanwhile", async () => {
   const connection = accepted();
   const socket = open();
