@@ -78,7 +78,8 @@ journey("a locked room lets nobody in; in a waiting room a host decides", async 
   await until("the room waits at the door", () => ann.page.$$eval("[role=switch]", ([lock, waiting]) =>
     !(/** @type {HTMLInputElement} */ (lock).checked) && /** @type {HTMLInputElement} */ (waiting).checked));
   const focus = () => ann.page.evaluate(() => document.activeElement?.getAttribute("data-testid"));
-  const closed = () => until("the dialogue is gone", async () => !await ann.shows("lock-room"));
+  // Off the page, not only out of sight: what opens it again would come before what closes it.
+  const closed = () => until("the dialogue is gone", async () => !await ann.page.$(handle("lock-room")));
   await ann.page.keyboard.press("Escape");
   await closed();
   assert.equal(await focus(), "room-settings", "the focus is back where it came from");
