@@ -3,6 +3,7 @@ import { computed, effect, signal } from "./vendor/signals-core.js";
 import { render } from "./vendor/preact.js";
 import { speaker } from "./call/sound.js";
 import { Session } from "./session.js";
+import { keep, kept } from "./kept.js";
 import { keepFiles, watchServer } from "./offline.js";
 import { t } from "./strings/index.js";
 import { html } from "./view/html.js";
@@ -300,20 +301,4 @@ function decoded(text) {
   } catch {
     return text; // a stray % in an address someone typed
   }
-}
-
-/** @param {string} key */
-function kept(key) {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-/** @param {string} key @param {string} value */
-function keep(key, value) {
-  try {
-    localStorage.setItem(key, value);
-  } catch { /* a browser that keeps nothing: people type it again */ }
 }

@@ -4,6 +4,7 @@
  *
  * @typedef {"" | "denied" | "missing" | "busy" | "insecure" | "failed"} Trouble why a device cannot be used
  */
+import { keep, kept } from "../kept.js";
 import { signal } from "../vendor/signals-core.js";
 
 /** How big a camera picture is asked for, by how many others it is sent to: a mesh sends it once to each. @param {number} others */
@@ -144,9 +145,7 @@ export class Media {
   /** Takes another device. @param {"camera" | "mic" | "speaker"} kind @param {string} deviceId */
   async choose(kind, deviceId) {
     this.chosen.value = { ...this.chosen.value, [kind]: deviceId };
-    try {
-      localStorage.setItem(REMEMBERED, JSON.stringify(this.chosen.value));
-    } catch { /* a browser that keeps nothing: the choice holds for this visit */ }
+    keep(REMEMBERED, JSON.stringify(this.chosen.value));
     if (kind === "camera" && this.camera.value) {
       this.#takeCamera(null); // some phones open one camera at a time
       await this.setCamera(true);
@@ -252,8 +251,8 @@ const asIdeal = ({ width, height, frameRate }) => ({ width: { ideal: width }, he
 /** @returns {{camera: string, mic: string, speaker: string}} */
 function remembered() {
   try {
-    const kept = JSON.parse(localStorage.getItem(REMEMBERED) ?? "{}");
-    return { camera: String(kept.camera ?? ""), mic: String(kept.mic ?? ""), speaker: String(kept.speaker ?? "") };
+    const { camera, mic, speaker } = JSON.parse(kept(REMEMBERED) ?? "{}");
+    return { camera: String(camera ?? ""), mic: String(mic ?? ""), speaker: String(speaker ?? "") };
   } catch {
     return { camera: "", mic: "", speaker: "" };
   }

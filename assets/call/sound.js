@@ -2,6 +2,7 @@
  * Plays what arrives. Browsers refuse sound until a person has touched the page; then the picture plays silently and
  * `blocked` says so, until `allow` is called from a touch.
  */
+import { keep, kept } from "../kept.js";
 import { effect, signal } from "../vendor/signals-core.js";
 
 /** Where it is kept that somebody wants no sounds. */
@@ -16,7 +17,7 @@ export const blocked = signal(false);
 export const speaker = signal("");
 
 /** Whether the page may make sounds of its own. */
-export const sounds = signal(wanted());
+export const sounds = signal(kept(SOUNDS) !== "off");
 
 /** Elements that are to be heard. @type {Set<HTMLVideoElement>} */
 const audible = new Set();
@@ -79,20 +80,10 @@ effect(() => {
   for (const element of audible) void route(element);
 });
 
-function wanted() {
-  try {
-    return localStorage.getItem(SOUNDS) !== "off";
-  } catch {
-    return true;
-  }
-}
-
 /** Switches the page's own sounds. @param {boolean} on */
 export function setSounds(on) {
   sounds.value = on;
-  try {
-    localStorage.setItem(SOUNDS, on ? "on" : "off");
-  } catch { /* a browser that keeps nothing: it holds for this visit */ }
+  keep(SOUNDS, on ? "on" : "off");
 }
 
 /** Two soft notes: somebody wants something. */
