@@ -45,7 +45,11 @@ export const Problem = ({ problem, onclose }) => html`
       </p>`}
   </div>`;
 
-/** Keeps a dialogue open while it is on the page, with the browser's own focus handling. @param {{title: string, onclose: () => void, children?: any}} props */
+/**
+ * Keeps a dialogue open while it is on the page, with the browser's own focus handling. What one that has left the page says of its
+ * end comes late, when another may be open in its place: it is not listened to.
+ * @param {{title: string, onclose: () => void, children?: any}} props
+ */
 export function Dialog({ title, onclose, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
@@ -59,7 +63,7 @@ export function Dialog({ title, onclose, children }) {
     };
   }, []);
   return html`
-    <dialog ref=${dialog} class="dialog" aria-labelledby=${id} onClose=${onclose}
+    <dialog ref=${dialog} class="dialog" aria-labelledby=${id} onClose=${() => dialog.current && onclose()}
       onClick=${(/** @type {any} */ event) => event.target === dialog.current && onclose()}>
       <div class="dialog-body">
         <header><h2 id=${id}>${title}</h2><${IconButton} icon="close" label=${t("room.close")} onClick=${onclose} /></header>

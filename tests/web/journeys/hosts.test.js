@@ -83,7 +83,7 @@ journey("a locked room lets nobody in; in a waiting room a host decides", async 
   await ann.page.keyboard.press("Escape");
   await closed();
   assert.equal(await focus(), "room-settings", "the focus is back where it came from");
-  await ann.page.click(handle("room-settings"));
+  await ann.page.keyboard.press("Enter");
   await ann.find("lock-room");
   await ann.page.click(".dialog [data-kind=main]");
   await closed();
