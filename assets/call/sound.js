@@ -10,6 +10,8 @@ const SOUNDS = "turnstone.sounds";
 /** The two notes of the chime, Hz, and how loud they begin, 0–1. */
 const NOTES = [660, 880];
 const LOUDNESS = 0.08;
+/** The least time between two chimes, ms: others decide how often there is a reason for one, and each takes an audio context. */
+const CHIME_EVERY = 1_000;
 
 /** Whether the browser keeps someone silent. */
 export const blocked = signal(false);
@@ -86,9 +88,13 @@ export function setSounds(on) {
   keep(SOUNDS, on ? "on" : "off");
 }
 
+/** When the last chime began, ms as `performance.now`. */
+let chimed = -CHIME_EVERY;
+
 /** Two soft notes: somebody wants something. */
 export function chime() {
-  if (!sounds.peek() || typeof AudioContext !== "function") return;
+  if (!sounds.peek() || typeof AudioContext !== "function" || performance.now() - chimed < CHIME_EVERY) return;
+  chimed = performance.now();
   const context = new AudioContext();
   NOTES.forEach((frequency, index) => {
     const [note, gain] = [new OscillatorNode(context, { frequency }), new GainNode(context, { gain: 0 })];
