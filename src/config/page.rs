@@ -5,15 +5,28 @@ use std::fmt::Write;
 use super::table::{SETTINGS, Setting};
 use super::{Config, Loaded};
 
-/// The part of `--help` that lists the flags, a line each.
+/// The columns of a terminal that help is made for.
+const COLUMNS: usize = 100;
+
+/// The part of `--help` that lists the flags, a line each; those that few need without words.
 pub fn options() -> String {
     let mut page = String::new();
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter().filter(|setting| !setting.is_rare()) {
         let flag = usage(setting);
         let line = format!("  {flag:<30} {} ({})", setting.help, setting.default);
         // Writing to a string cannot fail.
         let _ = writeln!(page, "{}", line.trim_end());
     }
+    let mut line = String::from("  Rarely needed, see docs/settings.md:");
+    for setting in SETTINGS.iter().filter(|setting| setting.is_rare()) {
+        let flag = usage(setting);
+        if line.len() + 1 + flag.len() > COLUMNS {
+            let _ = writeln!(page, "{line}");
+            line = " ".to_owned();
+        }
+        let _ = write!(line, " {flag}");
+    }
+    let _ = writeln!(page, "{line}");
     page
 }
 
@@ -52,7 +65,7 @@ pub fn effective(loaded: &Loaded) -> String {
             .origins
             .get(setting.flag)
             .map_or("default", String::as_str);
-        let _ = writeln!(page, "{key:<22} {value:<42} {origin}");
+        let _ = writeln!(page, "{key:<36} {value:<42} {origin}");
     }
     page
 }

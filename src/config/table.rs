@@ -30,6 +30,12 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// Whether few will ever need it: help then names it only.
+    pub(super) fn is_rare(&self) -> bool {
+        let by_name = ["relay-default-family", "relay-workers"];
+        by_name.contains(&self.flag) || self.key.is_some_and(|key| key.starts_with("turn.limits."))
+    }
+
     /// The environment variable's name.
     pub fn variable(&self) -> String {
         format!("TURNSTONE_{}", self.flag.replace('-', "_").to_uppercase())
@@ -215,6 +221,207 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
         fill: |config, typed| typed.one(value::realm, |realm| config.turn.realm = realm),
         show: |config| vec![config.turn.realm.clone()],
+    },
+    Setting {
+        flag: "relay-default-family",
+        value: "FAMILY",
+        repeat: false,
+        key: Some("turn.default_family"),
+        default: "ipv4",
+        help: "of relays whose client asks for none: ipv4 if there is any, or client for the client's own",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::default_family, |family| {
+                config.turn.default_family = family
+            });
+        },
+        show: |config| vec![config.turn.default_family.to_string()],
+    },
+    Setting {
+        flag: "relay-workers",
+        value: "N",
+        repeat: false,
+        key: Some("turn.workers"),
+        default: "one per core",
+        help: "threads that relay, 1 to 254",
+        secret: false,
+        fill: |config, typed| typed.one(value::workers, |n| config.turn.workers = Some(n)),
+        show: |config| {
+            config
+                .turn
+                .workers
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        },
+    },
+    Setting {
+        flag: "relay-allocations",
+        value: "N",
+        repeat: false,
+        key: Some("turn.limits.allocations"),
+        default: "16000",
+        help: "allocations in all",
+        secret: false,
+        fill: |config, typed| typed.one(value::allocations, |n| config.turn.limits.allocations = n),
+        show: |config| vec![config.turn.limits.allocations.to_string()],
+    },
+    Setting {
+        flag: "relay-allocations-per-user",
+        value: "N",
+        repeat: false,
+        key: Some("turn.limits.allocations_per_user"),
+        default: "400",
+        help: "allocations of one user",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::allocations, |n| {
+                config.turn.limits.allocations_per_user = n
+            })
+        },
+        show: |config| vec![config.turn.limits.allocations_per_user.to_string()],
+    },
+    Setting {
+        flag: "relay-allocations-per-address",
+        value: "N",
+        repeat: false,
+        key: Some("turn.limits.allocations_per_address"),
+        default: "4000",
+        help: "allocations of one address, or IPv6 /64",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::allocations, |n| {
+                config.turn.limits.allocations_per_source = n
+            })
+        },
+        show: |config| vec![config.turn.limits.allocations_per_source.to_string()],
+    },
+    Setting {
+        flag: "relay-bytes",
+        value: "RATE",
+        repeat: false,
+        key: Some("turn.limits.bytes"),
+        default: "1250M",
+        help: "bytes relayed a second, both ways, in all",
+        secret: false,
+        fill: |config, typed| typed.one(value::rate, |rate| config.turn.limits.total.bytes = rate),
+        show: |config| vec![value::typed_rate(config.turn.limits.total.bytes)],
+    },
+    Setting {
+        flag: "relay-bytes-per-user",
+        value: "RATE",
+        repeat: false,
+        key: Some("turn.limits.bytes_per_user"),
+        default: "62500k",
+        help: "the same for one user",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::rate, |rate| config.turn.limits.per_user.bytes = rate)
+        },
+        show: |config| vec![value::typed_rate(config.turn.limits.per_user.bytes)],
+    },
+    Setting {
+        flag: "relay-bytes-per-address",
+        value: "RATE",
+        repeat: false,
+        key: Some("turn.limits.bytes_per_address"),
+        default: "250M",
+        help: "the same for one address, or IPv6 /64",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::rate, |rate| {
+                config.turn.limits.per_source.bytes = rate
+            })
+        },
+        show: |config| vec![value::typed_rate(config.turn.limits.per_source.bytes)],
+    },
+    Setting {
+        flag: "relay-packets",
+        value: "RATE",
+        repeat: false,
+        key: Some("turn.limits.packets"),
+        default: "2M",
+        help: "packets relayed a second, both ways, in all",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::rate, |rate| config.turn.limits.total.packets = rate)
+        },
+        show: |config| vec![value::typed_rate(config.turn.limits.total.packets)],
+    },
+    Setting {
+        flag: "relay-packets-per-user",
+        value: "RATE",
+        repeat: false,
+        key: Some("turn.limits.packets_per_user"),
+        default: "100k",
+        help: "the same for one user",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::rate, |rate| {
+                config.turn.limits.per_user.packets = rate
+            })
+        },
+        show: |config| vec![value::typed_rate(config.turn.limits.per_user.packets)],
+    },
+    Setting {
+        flag: "relay-packets-per-address",
+        value: "RATE",
+        repeat: false,
+        key: Some("turn.limits.packets_per_address"),
+        default: "400k",
+        help: "the same for one address, or IPv6 /64",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::rate, |rate| {
+                config.turn.limits.per_source.packets = rate
+            })
+        },
+        show: |config| vec![value::typed_rate(config.turn.limits.per_source.packets)],
+    },
+    Setting {
+        flag: "relay-permissions",
+        value: "N",
+        repeat: false,
+        key: Some("turn.limits.permissions"),
+        default: "128",
+        help: "addresses that one allocation may reach, 1 to 1000",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::per_allocation, |n| {
+                config.turn.limits.permissions_per_allocation = n
+            })
+        },
+        show: |config| vec![config.turn.limits.permissions_per_allocation.to_string()],
+    },
+    Setting {
+        flag: "relay-channels",
+        value: "N",
+        repeat: false,
+        key: Some("turn.limits.channels"),
+        default: "128",
+        help: "channels of one allocation, 1 to 1000",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::per_allocation, |n| {
+                config.turn.limits.channels_per_allocation = n
+            })
+        },
+        show: |config| vec![config.turn.limits.channels_per_allocation.to_string()],
+    },
+    Setting {
+        flag: "relay-answers",
+        value: "N",
+        repeat: false,
+        key: Some("turn.limits.answers"),
+        default: "100",
+        help: "answers a second to one address that has not signed in, 1 to 1000",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::answers, |n| {
+                config.turn.limits.unauthenticated_answers = n
+            })
+        },
+        show: |config| vec![config.turn.limits.unauthenticated_answers.to_string()],
     },
     Setting {
         flag: "ssl-dir",

@@ -60,6 +60,20 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("turn-user", "kim:hush"),
         ("turn-secret", "hush hush"),
         ("turn-realm", "tea"),
+        ("relay-default-family", "client"),
+        ("relay-workers", "3"),
+        ("relay-allocations", "77"),
+        ("relay-allocations-per-user", "77"),
+        ("relay-allocations-per-address", "77"),
+        ("relay-bytes", "77k"),
+        ("relay-bytes-per-user", "77M"),
+        ("relay-bytes-per-address", "unlimited"),
+        ("relay-packets", "77"),
+        ("relay-packets-per-user", "77"),
+        ("relay-packets-per-address", "77"),
+        ("relay-permissions", "77"),
+        ("relay-channels", "77"),
+        ("relay-answers", "77"),
         ("ssl-dir", "/srv/ssl"),
         ("well-known-dir", "/srv/well-known"),
         ("allow-origin", "https://app.example.org"),
@@ -89,6 +103,26 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         assert_eq!(flag, format!("{apart:?}"));
         assert_eq!(flag, format!("{variable:?}"));
         assert_eq!(flag, format!("{file:?}"));
+    }
+}
+
+#[test]
+fn the_defaults_that_are_named_are_those_that_hold() {
+    let config = loaded(&Map::default());
+    let in_figures = |setting: &&Setting| {
+        setting
+            .key
+            .is_some_and(|key| key.starts_with("turn.limits.") || key == "turn.default_family")
+    };
+    let settings: Vec<&Setting> = SETTINGS.iter().filter(in_figures).collect();
+    assert_eq!(settings.len(), 13);
+    for setting in settings {
+        assert_eq!(
+            (setting.show)(&config),
+            [setting.default],
+            "--{}",
+            setting.flag
+        );
     }
 }
 

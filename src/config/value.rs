@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
 use super::LogFormat;
-use crate::turn::{ExternalIp, FixedUser, PortRange};
+use crate::turn::{DefaultFamily, ExternalIp, FixedUser, PortRange, WORKERS_MAX};
 
 /// A room for more people than this is a broadcast, which a mesh cannot carry.
 const LARGEST_ROOM: usize = 1000;
@@ -24,6 +25,18 @@ const LONGEST_REALM: usize = 127;
 
 /// In bytes (RFC 8489 §14.3: fewer than 509).
 const LONGEST_USERNAME: usize = 508;
+
+/// Permissions and channels of an allocation are looked through one by one.
+const MOST_PER_ALLOCATION: u16 = 1000;
+
+/// Answers to strangers are paid for in whole milliseconds.
+const MOST_ANSWERS: u32 = 1000;
+
+/// What a rate is called that is none.
+const UNLIMITED: &str = "unlimited";
+
+/// What a rate may be shortened by.
+const MULTIPLES: [(&str, u64); 3] = [("G", 1_000_000_000), ("M", 1_000_000), ("k", 1_000)];
 
 /// In bytes, as the DNS has it (RFC 1035 §2.3.4).
 const LONGEST_HOST: usize = 253;
@@ -263,6 +276,88 @@ pub(super) fn limit(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|&limit| limit >= 1)
         .ok_or_else(|| "a limit is a whole number, at least 1".to_owned())
+}
+
+/// How many allocations there may be of something.
+pub(super) fn allocations(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|&count| count >= 1)
+        .ok_or_else(|| "allocations are counted by a whole number, at least 1".to_owned())
+}
+
+/// How many permissions or channels one allocation may have.
+pub(super) fn per_allocation(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=MOST_PER_ALLOCATION).contains(count))
+        .ok_or_else(|| {
+            format!("an allocation has room for 1 to {MOST_PER_ALLOCATION}, a whole number")
+        })
+}
+
+/// How many answers per second a stranger is given.
+pub(super) fn answers(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=MOST_ANSWERS).contains(count))
+        .ok_or_else(|| format!("strangers get 1 to {MOST_ANSWERS} answers a second"))
+}
+
+/// So much per second; `None` is without limit.
+pub(super) fn rate(text: &str) -> Result<Option<u64>, String> {
+    if text.eq_ignore_ascii_case(UNLIMITED) {
+        return Ok(None);
+    }
+    let shortened = MULTIPLES.iter().find_map(|(sign, by)| {
+        let digits = text.strip_suffix(sign)?;
+        Some((digits, *by))
+    });
+    let (digits, by) = shortened.unwrap_or((text, 1));
+    // Not `u64::from_str` alone, which takes a plus sign.
+    let number = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    number
+        .and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(by))
+        .filter(|&rate| rate >= 1)
+        .map(Some)
+        .ok_or_else(|| {
+            format!(
+                "a rate is a whole number per second, such as 500, 250k, 40M or 1G, or {UNLIMITED}"
+            )
+        })
+}
+
+/// A rate as it would be typed.
+pub(super) fn typed_rate(rate: Option<u64>) -> String {
+    let Some(rate) = rate else {
+        return UNLIMITED.to_owned();
+    };
+    let shortened = MULTIPLES.iter().find(|(_, by)| rate.is_multiple_of(*by));
+    match shortened {
+        Some((sign, by)) => format!("{}{sign}", rate / by),
+        None => rate.to_string(),
+    }
+}
+
+/// How many threads relay.
+pub(super) fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|count: &NonZeroUsize| count.get() <= WORKERS_MAX)
+        .ok_or_else(|| format!("1 to {WORKERS_MAX} threads can relay"))
+}
+
+/// Which relayed address a client gets that asks for no family: `ipv4` or `client`.
+pub(super) fn default_family(text: &str) -> Result<DefaultFamily, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "ipv4" => Ok(DefaultFamily::Ipv4First),
+        "client" => Ok(DefaultFamily::LikeClient),
+        _ => Err(
+            "relays are of ipv4 where the server has it, or of the client's own family: \
+                  ipv4 or client"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Whether newcomers may read what was written before they came: `all` or `present`.
@@ -657,11 +752,67 @@ mod tests {
                 ("", "at least 1"),
             ],
         );
+        mean(allocations, &[("1", "1"), ("4294967295", "4294967295")]);
+        for text in ["", "0", "-1", "many", "4294967296"] {
+            mistaken(allocations, &[(text, "at least 1")]);
+        }
+        mean(per_allocation, &[("1", "1"), ("1000", "1000")]);
+        mean(answers, &[("1", "1"), ("1000", "1000")]);
+        for text in ["", "0", "1001", "65536", "4294967296"] {
+            mistaken(per_allocation, &[(text, "1 to 1000")]);
+            mistaken(answers, &[(text, "1 to 1000")]);
+        }
+        mean(workers, &[("1", "1"), ("254", "254")]);
+        mistaken(workers, &[("0", "1 to 254"), ("255", "1 to 254")]);
+        mean(default_family, &[("ipv4", "ipv4"), ("Client", "client")]);
+        mistaken(default_family, &[("", "ipv4 or client"), ("6", "ipv4 or")]);
         mean(history, &[("all", "true"), ("Present", "false")]);
         mistaken(history, &[("", "read by all"), ("some", "read by all")]);
         mean(log_format, &[("text", "text"), ("JSON", "json")]);
         mistaken(log_format, &[("", "text or json"), ("xml", "text or json")]);
         mistaken(path, &[("", "empty")]);
+    }
+
+    #[test]
+    fn rates() {
+        for (typed, means, shown) in [
+            ("1", Some(1), "1"),
+            ("1500", Some(1_500), "1500"),
+            ("250k", Some(250_000), "250k"),
+            ("62500k", Some(62_500_000), "62500k"),
+            ("40M", Some(40_000_000), "40M"),
+            ("2000M", Some(2_000_000_000), "2G"),
+            (
+                "18446744073709551615",
+                Some(u64::MAX),
+                "18446744073709551615",
+            ),
+            ("Unlimited", None, "unlimited"),
+        ] {
+            assert_eq!(rate(typed), Ok(means), "{typed}");
+            assert_eq!(typed_rate(means), shown);
+            assert_eq!(rate(shown), Ok(means), "what is shown can be typed");
+        }
+        for text in [
+            "",
+            "0",
+            "k",
+            "0k",
+            "-1",
+            "+1",
+            "1.5M",
+            "10 M",
+            "1m",
+            "5K",
+            "none",
+            "18446744073709551616",
+            "18446744073709551615k",
+        ] {
+            mistaken(
+                rate,
+                &[(text, "such as 500, 250k, 40M or 1G, or unlimited")],
+            );
+        }
     }
 
     #[test]

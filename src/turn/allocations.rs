@@ -31,7 +31,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::peers::{PeerPolicy, Standing};
 use super::ports::{Ports, ReservationToken, SLOTS_MAX, Wanted};
-use super::quotas::{Quotas, Share, Source};
+use super::quotas::{Quotas, Reached, Share, Source};
 use super::request::{Answering, Challenge, Raw, Request, Seal};
 use super::strangers::Strangers;
 use super::{
@@ -739,7 +739,11 @@ impl Allocations {
             .shared
             .quotas
             .take(&authentic.user, from.address.ip())
-            .ok_or(CODE_ALLOC_QUOTA_REACHED)?;
+            .map_err(|reached| match reached {
+                Reached::User | Reached::Source => CODE_ALLOC_QUOTA_REACHED,
+                // Nothing that this user gives back would help (RFC 8656 §19).
+                Reached::All => CODE_INSUFFICIENT_CAPACITY,
+            })?;
         let slot = self.next_slot().ok_or(CODE_INSUFFICIENT_CAPACITY)?;
         let holder = Holder {
             worker: self.worker,

@@ -22,7 +22,7 @@ pub use credentials::{Credentials, Keys, Login, Minted, Refusal, TTL_SECONDS, Us
 pub use nonce::{NONCE_LEN, NONCE_LIFETIME, Nonces};
 pub use peers::{PeerPolicy, Standing};
 pub use ports::{Holder, Ports, WORKERS_MAX};
-pub use quotas::Quotas;
+pub use quotas::{Quotas, Reached};
 pub use settings::*;
 
 /// What carries packets between a client and us.

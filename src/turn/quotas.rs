@@ -23,6 +23,17 @@ pub struct Quotas {
     sources: Mutex<HashMap<Source, Arc<Account>>>,
 }
 
+/// Which limit on allocations is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// The user's own.
+    User,
+    /// That of the source address.
+    Source,
+    /// That of everybody together.
+    All,
+}
+
 /// A source address, as far as one stranger can be told from another: an IPv6 subscriber has a /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Source(u64, bool);
@@ -63,42 +74,41 @@ impl Quotas {
         &self.limits
     }
 
-    /// Counts one more allocation, unless a limit is reached. It is counted until the share is dropped.
-    #[must_use]
-    pub fn take(self: &Arc<Self>, user: &User, source: IpAddr) -> Option<Share> {
+    /// Counts one more allocation until the share is dropped.
+    ///
+    /// # Errors
+    /// The limit that is reached; the narrowest, so that nobody is told of another's use.
+    pub fn take(self: &Arc<Self>, user: &User, source: IpAddr) -> Result<Share, Reached> {
         let limits = &self.limits;
-        count_up(&self.allocations, limits.allocations).then_some(())?;
         let source = Source::of(source);
         let user_account = enter(
             &self.users,
             user.clone(),
             limits.per_user,
             limits.allocations_per_user,
-        );
-        let source_account = user_account.as_ref().and_then(|_| {
-            enter(
-                &self.sources,
-                source,
-                limits.per_source,
-                limits.allocations_per_source,
-            )
-        });
-        match (user_account, source_account) {
-            (Some(user_account), Some(source_account)) => Some(Share {
-                quotas: Arc::clone(self),
-                user: user.clone(),
-                source,
-                user_account,
-                source_account,
-            }),
-            (user_account, _) => {
-                if user_account.is_some() {
-                    leave(&self.users, user);
-                }
-                self.allocations.fetch_sub(1, Ordering::Relaxed);
-                None
-            }
+        )
+        .ok_or(Reached::User)?;
+        let Some(source_account) = enter(
+            &self.sources,
+            source,
+            limits.per_source,
+            limits.allocations_per_source,
+        ) else {
+            leave(&self.users, user);
+            return Err(Reached::Source);
+        };
+        if !count_up(&self.allocations, limits.allocations) {
+            leave(&self.users, user);
+            leave(&self.sources, &source);
+            return Err(Reached::All);
         }
+        Ok(Share {
+            quotas: Arc::clone(self),
+            user: user.clone(),
+            source,
+            user_account,
+            source_account,
+        })
     }
 
     /// How many allocations there are.
@@ -248,11 +258,13 @@ mod tests {
         let here = |n: u8| IpAddr::from([198, 51, 100, n]);
         let a = quotas.take(&user("a"), here(1)).unwrap();
         let b = quotas.take(&user("a"), here(1)).unwrap();
-        assert!(quotas.take(&user("a"), here(2)).is_none(), "per user");
+        let refused = |name, n| quotas.take(&user(name), here(n)).unwrap_err();
+        assert_eq!(refused("a", 2), Reached::User);
         let c = quotas.take(&user("b"), here(1)).unwrap();
-        assert!(quotas.take(&user("b"), here(1)).is_none(), "per source");
+        assert_eq!(refused("b", 1), Reached::Source);
         let d = quotas.take(&user("b"), here(2)).unwrap();
-        assert!(quotas.take(&user("c"), here(3)).is_none(), "in all");
+        assert_eq!(refused("c", 3), Reached::All);
+        assert_eq!(refused("a", 3), Reached::User, "the narrowest is named");
         assert_eq!(quotas.allocations(), 4);
         drop((a, b, c, d));
         assert_eq!((quotas.allocations(), quotas.accounts()), (0, 0));

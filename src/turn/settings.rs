@@ -39,6 +39,15 @@ pub enum DefaultFamily {
     LikeClient,
 }
 
+impl std::fmt::Display for DefaultFamily {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4First => "ipv4",
+            Self::LikeClient => "client",
+        })
+    }
+}
+
 /// How much of the relay may be used. The defaults leave room for a mesh of ten behind one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -27,3 +27,5 @@ mod systemd;
 mod turn;
 mod turn_client;
 mod turn_door;
+mod turn_limits;
+mod turn_program;

@@ -74,6 +74,12 @@ impl Client {
         }
     }
 
+    /// The same client as another user; all have the same password.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
     pub(crate) fn local(&self) -> SocketAddr {
         match &self.link {
             Link::Udp(socket) => socket.local_addr().unwrap(),
@@ -207,11 +213,22 @@ impl Client {
         panic!("no answer in time");
     }
 
-    /// The relayed address of a new allocation.
-    pub(crate) fn allocate(&mut self, more: &[(AttrType, Vec<u8>)]) -> SocketAddr {
+    /// Where the server sees this client.
+    pub(crate) fn binding(&mut self) -> SocketAddr {
+        let request = self.build(METHOD_BINDING, CLASS_REQUEST, &[]);
+        self.exchange(&request).address(ATTR_XORMAPPED_ADDRESS)
+    }
+
+    /// What asking for an allocation is answered with.
+    pub(crate) fn ask_to_allocate(&mut self, more: &[(AttrType, Vec<u8>)]) -> Answer {
         let mut attributes = vec![(ATTR_REQUESTED_TRANSPORT, vec![17, 0, 0, 0])];
         attributes.extend_from_slice(more);
-        let answer = self.ask(METHOD_ALLOCATE, &attributes);
+        self.ask(METHOD_ALLOCATE, &attributes)
+    }
+
+    /// The relayed address of a new allocation.
+    pub(crate) fn allocate(&mut self, more: &[(AttrType, Vec<u8>)]) -> SocketAddr {
+        let answer = self.ask_to_allocate(more);
         assert_eq!(answer.code(), 200);
         answer.address(ATTR_XOR_RELAYED_ADDRESS)
     }
