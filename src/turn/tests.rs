@@ -837,29 +837,73 @@ fn of_duplicate_attributes_the_first_counts() {
 
 #[test]
 fn an_access_token_is_not_read_at_all() {
-    // CVE-2026-43994: a length inside the token of RFC 7635 was believed. We know no such tokens.
+    // CVE-2026-43994: the length of a nonce inside the token of RFC 7635 was believed, before anybody was known, and up
+    // to 735 bytes were written past a buffer of 256. We know no such tokens.
     let mut turn = TurnTest::new();
-    let token = [0xFF; 700];
-    let attributes: Attributes<'_> =
-        &[(AttrType(0x001B), &token), (ATTR_REQUESTED_TRANSPORT, &UDP)];
-    let answer = turn.ask(client(1), METHOD_ALLOCATE, attributes);
-    assert_eq!(answer.code(), 420);
-    assert_eq!(answer.value(ATTR_UNKNOWN_ATTRIBUTES).unwrap(), [0, 0x1B]);
+    for inner_len in [0, 255, 256, 257, 735, 991, u16::MAX] {
+        let mut token = inner_len.to_be_bytes().to_vec();
+        token.resize(1_000, 0x41);
+        let attributes: Attributes<'_> =
+            &[(AttrType(0x001B), &token), (ATTR_REQUESTED_TRANSPORT, &UDP)];
+        let answer = turn.ask(client(1), METHOD_ALLOCATE, attributes);
+        assert_eq!(answer.code(), 420);
+        assert_eq!(answer.value(ATTR_UNKNOWN_ATTRIBUTES).unwrap(), [0, 0x1B]);
+        // From a stranger, with and without a seal.
+        let answer = turn.answer(client(2), &build(METHOD_ALLOCATE, [7; 12], attributes).raw);
+        assert_eq!(answer.code(), 401);
+        assert!(
+            answer.value(AttrType(0x802E)).is_none(),
+            "no THIRD-PARTY-AUTHORIZATION"
+        );
+        let stranger = Who {
+            name: "north",
+            password: "guessed",
+        };
+        let answer = turn.ask_as(client(2), stranger, METHOD_ALLOCATE, attributes);
+        assert_eq!(answer.code(), 401);
+    }
     assert!(turn.is_clean());
 }
 
 #[test]
 fn attributes_may_lie_at_any_place_in_memory() {
-    // CVE-2026-40613: addresses were read as if they were aligned.
+    // CVE-2026-40613: attributes were read as if they were aligned, and one packet ended the process on ARM.
     let mut turn = TurnTest::new();
     turn.allocate(client(1));
     turn.permit(client(1), &[PEER]);
     let indication = turn.send_indication(at(PEER), b"data");
+    let request = turn.bind_request(client(1), 0x4000, at(PEER)).raw;
     for shift in 0..8 {
         let mut bytes = vec![0; shift];
         bytes.extend_from_slice(&indication);
         assert!(turn.packet(client(1), &bytes[shift..]).is_some());
+        bytes.truncate(shift);
+        bytes.extend_from_slice(&request);
+        assert_eq!(turn.answer(client(1), &bytes[shift..]).code(), 200);
     }
+}
+
+#[test]
+fn attributes_that_begin_at_odd_places_are_not_read() {
+    // The packet of CVE-2026-40613: attributes without padding, so that the next begins wherever the last has ended.
+    let mut turn = TurnTest::new();
+    for kind in (0u16..0x30).chain([0x8000, 0x8001, 0x8022, 0x8028, 0x802B, 0xFFFF]) {
+        for len in 1..8usize {
+            let mut body = [kind.to_be_bytes(), (len as u16).to_be_bytes()].concat();
+            body.resize(body.len() + len, 0xFF);
+            body.extend_from_slice(&[0x00, 0x0C, 0x00, 0x04, 0x40, 0x00, 0x00, 0x00]);
+            for method in [METHOD_BINDING, METHOD_ALLOCATE, METHOD_CHANNEL_BIND] {
+                let mut bytes = build(method, [7; 12], &[]).raw;
+                bytes[2..4].copy_from_slice(&(body.len() as u16).to_be_bytes());
+                bytes.extend_from_slice(&body);
+                let answers = turn.answers(client(1), &bytes);
+                if len % 4 != 0 {
+                    assert!(answers.is_empty(), "{kind:#x} of {len} bytes");
+                }
+            }
+        }
+    }
+    assert!(turn.is_clean());
 }
 
 // ---- Allocate (RFC 8656 §7) ----
@@ -1209,6 +1253,15 @@ fn quotas_are_486_and_a_lack_of_ports_is_508() {
     );
     turn.refresh(client(1), 0);
     turn.allocate(client(4));
+    let limits = Limits {
+        allocations: 2,
+        ..users().limits
+    };
+    let mut turn = TurnTest::with(Settings { limits, ..users() });
+    turn.allocate(client(1));
+    turn.allocate(client(2));
+    assert_eq!(turn.ask(client(3), METHOD_ALLOCATE, transport).code(), 508);
+    assert_eq!(turn.refresh(client(2), 600).code(), 200);
     let mut turn = TurnTest::with(Settings {
         relay_ports: PortRange {
             min: 50_001,
@@ -1223,6 +1276,32 @@ fn quotas_are_486_and_a_lack_of_ports_is_508() {
     assert_eq!(turn.core.len(), 3);
     turn.refresh(client(1), 0);
     turn.allocate(client(3));
+}
+
+#[test]
+fn a_source_address_has_its_own_quota_and_an_ipv6_one_is_a_64() {
+    let limits = Limits {
+        allocations_per_source: 2,
+        ..users().limits
+    };
+    let mut turn = TurnTest::with(Settings { limits, ..users() });
+    let from = |address: &str| Client {
+        address: at(address),
+        ..client(1)
+    };
+    let mut code = |who, address: &str| {
+        let transport: Attributes<'_> = &[(ATTR_REQUESTED_TRANSPORT, &UDP)];
+        turn.ask_as(from(address), who, METHOD_ALLOCATE, transport)
+            .code()
+    };
+    assert_eq!(code(KIM, "203.0.113.1:1000"), 200);
+    assert_eq!(code(BO, "203.0.113.1:1001"), 200);
+    assert_eq!(code(KIM, "203.0.113.1:1002"), 486);
+    assert_eq!(code(KIM, "203.0.113.2:1000"), 200);
+    assert_eq!(code(KIM, "[2a00:1:2:3::1]:1000"), 200);
+    assert_eq!(code(KIM, "[2a00:1:2:3:ffff::1]:1000"), 200);
+    assert_eq!(code(BO, "[2a00:1:2:3:4:5:6:7]:1000"), 486);
+    assert_eq!(code(BO, "[2a00:1:2:4::1]:1000"), 200);
 }
 
 #[test]
@@ -1428,46 +1507,108 @@ fn permissions_and_channels_are_bounded() {
 
 // ---- peers that are refused (and what coturn once let through) ----
 
-#[test]
-fn peers_that_are_not_the_public_internet_are_403() {
-    let mut turn = TurnTest::new();
+/// That none of these can be made a peer or reached, nor reaches a client that has relayed addresses of both families.
+fn assert_no_peers(turn: &mut TurnTest, peers: &[&str]) {
     let both: Attributes<'_> = &[
         (ATTR_REQUESTED_TRANSPORT, &UDP),
         (ATTR_ADDITIONAL_ADDRESS_FAMILY, &V6_FAMILY),
     ];
-    turn.ask(client(1), METHOD_ALLOCATE, both);
-    for peer in [
-        // CVE-2020-26262: the unspecified address and loopback.
+    let relayed = turn.ask(client(1), METHOD_ALLOCATE, both).all_relayed();
+    for peer in peers {
+        assert_eq!(turn.permit(client(1), &[peer]), 403, "{peer}");
+        assert_eq!(turn.permit(client(1), &[PEER, peer]), 403, "{peer}");
+        assert_eq!(turn.bind(client(1), 0x4000, at(peer)), 403, "{peer}");
+        assert!(!turn.reaches(client(1), peer), "{peer}");
+        assert!(turn.channel_data(client(1), 0x4000, b"data").is_none());
+        for &relayed in &relayed {
+            assert_eq!(turn.peer_sends(relayed, peer, b"data"), None, "{peer}");
+        }
+    }
+    assert!(!turn.reaches(client(1), PEER), "all or none");
+}
+
+#[test]
+fn the_unspecified_address_and_loopback_are_no_peers() {
+    // CVE-2020-26262: loopback was refused, but 0.0.0.0, [::] and [::1] lead there as well.
+    let peers = [
         "0.0.0.0:5000",
         "[::]:5000",
         "[::1]:5000",
         "127.0.0.1:5000",
+        "127.255.255.254:5000",
         "0.1.2.3:5000",
-        // CVE-2026-27624: IPv4 addresses written as IPv6 ones.
+    ];
+    assert_no_peers(&mut TurnTest::new(), &peers);
+}
+
+#[test]
+fn ipv4_addresses_written_as_ipv6_ones_are_no_peers() {
+    // CVE-2026-27624: ::ffff:127.0.0.1 passed where 127.0.0.0/8 was refused. The other ways to carry an IPv4 address
+    // are as good.
+    let peers = [
         "[::ffff:127.0.0.1]:5000",
+        "[::ffff:0.0.0.0]:5000",
         "[::ffff:10.0.0.1]:5000",
+        "[::ffff:169.254.169.254]:5000",
+        "[::ffff:198.41.0.4]:5000",
+        "[::127.0.0.1]:5000",
         "[::10.0.0.1]:5000",
+        "[::ffff:0:10.0.0.1]:5000",
+        "[64:ff9b::127.0.0.1]:5000",
         "[64:ff9b::a00:1]:5000",
+        "[2002:7f00:1::1]:5000",
         "[2002:a00:1::]:5000",
+        // Teredo, its server and its client.
+        "[2001:0:a00:1:0:0:f7f7:f7f7]:5000",
+        "[2001:0:808:808:0:0:f5ff:fffe]:5000",
+    ];
+    assert_no_peers(&mut TurnTest::new(), &peers);
+    // What the operator refuses to lift stays refused, whatever else is lifted.
+    let allow_peers = vec!["10.0.0.0/8".parse().unwrap()];
+    let mut turn = TurnTest::with(Settings {
+        allow_peers,
+        ..users()
+    });
+    assert_no_peers(&mut turn, &["127.0.0.1:5000", "[::ffff:127.0.0.1]:5000"]);
+}
+
+#[test]
+fn peers_that_are_not_the_public_internet_are_403() {
+    let peers = [
         "10.0.0.1:5000",
         "100.64.0.1:5000",
+        "168.63.129.16:5000",
         "169.254.169.254:5000",
         "172.16.0.1:5000",
+        "192.0.0.9:5000",
+        "192.0.2.1:5000",
+        "192.88.99.1:5000",
         "192.168.0.1:5000",
+        "198.18.0.1:5000",
+        "198.51.100.1:5000",
+        "203.0.113.1:5000",
         "224.0.0.1:5000",
+        "240.0.0.1:5000",
         "255.255.255.255:5000",
-        "[fe80::1]:5000",
+        "[64:ff9b:1::1]:5000",
+        "[100::1]:5000",
+        "[2001:2::1]:5000",
+        "[2001:10::1]:5000",
+        "[2001:20::1]:5000",
+        "[2001:db8::1]:5000",
+        "[3fff::1]:5000",
+        "[5f00::1]:5000",
         "[fc00::1]:5000",
+        "[fd00:ec2::254]:5000",
+        "[fe80::1]:5000",
+        "[fec0::1]:5000",
         "[ff02::1]:5000",
         // This machine's own addresses, where no relayed port lives.
         "198.41.0.4:22",
         "198.41.0.4:50000",
         "[2a00:ffff::4]:5000",
-    ] {
-        assert_eq!(turn.permit(client(1), &[peer]), 403, "{peer}");
-        assert_eq!(turn.bind(client(1), 0x4000, at(peer)), 403, "{peer}");
-        assert!(!turn.reaches(client(1), peer), "{peer}");
-    }
+    ];
+    assert_no_peers(&mut TurnTest::new(), &peers);
 }
 
 #[test]

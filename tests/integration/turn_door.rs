@@ -349,6 +349,43 @@ async fn a_stream_client_that_takes_nothing_stalls_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_on_this_machine_is_not_reached_by_any_of_its_names() {
+    let relay = TestRelay::start(|_| {}).await;
+    let service = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let service_v6 = UdpSocket::bind("[::]:0").unwrap();
+    let mut client = Client::udp(here(0), relay.udp);
+    client.allocate(&[(AttrType(0x8000), vec![2, 0, 0, 0])]);
+    let port = service.local_addr().unwrap().port();
+    let port_v6 = service_v6.local_addr().unwrap().port();
+    for name in [
+        "127.0.0.1",
+        "127.0.0.2",
+        "0.0.0.0",
+        "::1",
+        "::",
+        "::ffff:127.0.0.1",
+        "::ffff:0.0.0.0",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "2002:7f00:1::",
+    ] {
+        for port in [port, port_v6] {
+            let peer = SocketAddr::new(name.parse().unwrap(), port);
+            assert_eq!(client.permit(peer), 403, "{peer}");
+            assert_eq!(client.bind(0x4000, peer), 403, "{peer}");
+            client.send_to(peer, b"let me in");
+        }
+    }
+    // The answer comes after all that was sent before it.
+    client.binding();
+    for service in [service, service_v6] {
+        service.set_nonblocking(true).unwrap();
+        assert!(service.recv(&mut [0; 100]).is_err(), "something came");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_malformed_packets_leaves_the_relay_serving() {
     let relay = TestRelay::start(|_| {}).await;
     let mut good = Client::udp(here(0), relay.udp);
