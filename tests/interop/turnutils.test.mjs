@@ -58,8 +58,7 @@ const WAYS = [
   { title: "UDP, 100 clients", flags: [], port: "turn", clients: MANY },
   { title: "TCP, 100 clients", flags: ["-t"], port: "https", clients: MANY },
   { title: "UDP to IPv6 relays, 100 clients", flags: IPV6, port: "turn", clients: MANY },
-  // More of them over TLS make coturn's client lose messages by itself nearly every time.
-  { title: "TLS, 20 clients", flags: ["-t", "-S"], port: "https", clients: 20 },
+  { title: "TLS, 100 clients", flags: ["-t", "-S"], port: "https", clients: MANY },
 ];
 
 // Over TLS coturn's client sometimes loses messages by itself, to coturn's own server as well: a whole run without loss
