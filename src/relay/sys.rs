@@ -1,13 +1,13 @@
 //! The system calls that move many datagrams at once. The only file here with `unsafe`.
 //!
-//! Nothing outside is trusted to keep a pointer alive: what is sent is named by its place in the [`Inbox`], and all
-//! headers are built, used and forgotten within one call.
+//! Nothing outside is trusted to keep a pointer alive: what is sent is named by its place in the [`Inbox`], and what
+//! points to it is built, used and forgotten within one call.
 #![allow(
     unsafe_code,
-    reason = "recvmmsg and sendmmsg have no safe wrapper that sends without copying"
+    reason = "recvmmsg and control messages have no safe wrapper that neither copies nor allocates"
 )]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::Range;
@@ -20,8 +20,16 @@ use crate::stun::Head;
 pub(super) const BATCH: usize = 64;
 /// Room for the longest datagram, or as many short ones as the kernel joins (GRO).
 const BUFFER: usize = 65_536;
+/// Room in front of what is received, for a head: with it the datagram leaves in one piece.
+const HEADROOM: usize = Head::MAX.next_multiple_of(64);
+/// Room behind it, for padding; it also keeps the beginnings of datagrams out of each other's cache sets.
+const TAILROOM: usize = 256;
+/// What one datagram takes.
+const SLOT: usize = HEADROOM + BUFFER + TAILROOM;
 /// Room for an address to send from (IPv6: 40 bytes) and a segment size (24 bytes), or what comes with a datagram.
 const CONTROL_WORDS: usize = 16;
+/// The pieces of one datagram: head, payload, padding.
+const PIECES: usize = 3;
 /// The most segments that the kernel splits one send into (UDP_MAX_SEGMENTS is 64 in older ones).
 const SEGMENTS_MAX: usize = 64;
 /// The most bytes of one send.
@@ -64,7 +72,7 @@ impl Inbox {
             iov_len: 0,
         };
         let mut inbox = Self {
-            bytes: vec![0; BATCH * BUFFER].into(),
+            bytes: vec![0; BATCH * SLOT].into(),
             names: vec![name; BATCH].into(),
             controls: vec![[0; CONTROL_WORDS]; BATCH].into(),
             vectors: vec![vector; BATCH].into(),
@@ -74,7 +82,8 @@ impl Inbox {
         };
         let slots = inbox
             .bytes
-            .chunks_exact_mut(BUFFER)
+            .chunks_exact_mut(SLOT)
+            .filter_map(|slot| slot.get_mut(HEADROOM..HEADROOM + BUFFER))
             .zip(&mut inbox.names)
             .zip(&mut inbox.controls);
         let slots = slots.zip(&mut inbox.vectors).zip(&mut inbox.headers);
@@ -189,186 +198,144 @@ impl Inbox {
 
     /// The bytes of a datagram.
     pub(super) fn bytes(&self, index: usize, range: Range<usize>) -> &[u8] {
-        let start = (index * BUFFER).saturating_add(range.start.min(BUFFER));
-        let end = (index * BUFFER).saturating_add(range.end.min(BUFFER));
-        self.bytes.get(start..end).unwrap_or_default()
+        self.bytes.get(place(index, &range)).unwrap_or_default()
+    }
+
+    /// Puts a head in front of a payload, and padding after it: in place where nothing else lies there. The payload is
+    /// named by its place in the datagram, and that by its place among those at `index`.
+    pub(super) fn frame(
+        &mut self,
+        index: usize,
+        datagram: &Range<usize>,
+        payload: &Range<usize>,
+        head: Head,
+    ) -> Framed {
+        let all = self
+            .headers
+            .get(index)
+            .map_or(0, |header| header.msg_len as usize);
+        let payload_at = datagram.start + payload.start..datagram.start + payload.end;
+        let mut place = place(index, &payload_at);
+        let (front, padding) = (head.as_bytes(), head.padding(payload.len(), false));
+        let before = payload.start + if datagram.start == 0 { HEADROOM } else { 0 };
+        let after =
+            (datagram.end - payload_at.end) + if datagram.end >= all { TAILROOM } else { 0 };
+        if front.len() > before || padding > after {
+            return Framed { place, head };
+        }
+        if let Some(room) = self.bytes.get_mut(place.start - front.len()..place.start) {
+            room.copy_from_slice(front);
+        }
+        if let Some(room) = self.bytes.get_mut(place.end..place.end + padding) {
+            room.fill(0);
+        }
+        place = place.start - front.len()..place.end + padding;
+        Framed {
+            place,
+            head: Head::none(),
+        }
     }
 }
 
-/// A datagram to send, its payload named by its place in the inbox.
+/// Where a part of the datagram at `index` lies among all bytes.
+fn place(index: usize, range: &Range<usize>) -> Range<usize> {
+    let start = index * SLOT + HEADROOM;
+    start + range.start.min(BUFFER)..start + range.end.min(BUFFER)
+}
+
+/// A payload in the inbox and what is still to go around it.
+pub(super) struct Framed {
+    place: Range<usize>,
+    /// Empty when it is in place.
+    head: Head,
+}
+
+impl Framed {
+    fn len(&self) -> usize {
+        let payload = self.place.len();
+        self.head.as_bytes().len() + payload + self.head.padding(payload, false)
+    }
+
+    fn pieces<'a>(&'a self, inbox: &'a Inbox) -> [&'a [u8]; PIECES] {
+        let padding = self.head.padding(self.place.len(), false);
+        [
+            self.head.as_bytes(),
+            inbox.bytes.get(self.place.clone()).unwrap_or_default(),
+            ZEROS.get(..padding).unwrap_or_default(),
+        ]
+    }
+}
+
+/// A datagram to send.
 pub(super) struct Outgoing {
     pub(super) socket: RawFd,
     pub(super) to: SocketAddr,
     /// The address of ours to send from, where the socket has several.
     pub(super) from: Option<IpAddr>,
-    pub(super) head: Head,
-    pub(super) index: usize,
-    pub(super) payload: Range<usize>,
+    pub(super) framed: Framed,
 }
 
 impl Outgoing {
-    fn len(&self) -> usize {
-        let payload = self.payload.len();
-        self.head.as_bytes().len() + payload + self.head.padding(payload, false)
-    }
-
     fn goes_along_with(&self, first: &Self) -> bool {
         self.socket == first.socket && self.to == first.to && self.from == first.from
     }
 }
 
-/// Sends many datagrams with few calls.
+/// Sends datagrams, several with one call where they have one destination.
 pub(super) struct Outbox {
-    names: Vec<libc::sockaddr_storage>,
-    controls: Vec<Control>,
-    vectors: Vec<libc::iovec>,
-    headers: Vec<libc::mmsghdr>,
-    /// How many datagrams each header sends.
-    runs: Vec<usize>,
     /// Whether the kernel splits long sends into datagrams (GSO); found out by trying.
     splits: bool,
 }
 
 impl Outbox {
     pub(super) fn new() -> Self {
-        Self {
-            names: Vec::new(),
-            controls: Vec::new(),
-            vectors: Vec::new(),
-            headers: Vec::new(),
-            runs: Vec::new(),
-            splits: true,
-        }
+        Self { splits: true }
     }
 
     /// Sends all of them. What the kernel will not take is lost, as datagrams are.
     pub(super) fn send(&mut self, inbox: &Inbox, mut outgoing: &[Outgoing]) {
         while let Some(first) = outgoing.first() {
-            let same = outgoing
-                .iter()
-                .take_while(|next| next.socket == first.socket)
-                .count();
-            let (now, later) = outgoing.split_at(same);
+            let count = if self.splits { run(outgoing) } else { 1 };
+            let (now, later) = outgoing.split_at(count);
             outgoing = later;
-            self.send_on_one_socket(inbox, now);
-        }
-    }
-
-    fn send_on_one_socket(&mut self, inbox: &Inbox, outgoing: &[Outgoing]) {
-        let Some(first) = outgoing.first() else {
-            return;
-        };
-        let socket = first.socket;
-        self.names.clear();
-        self.controls.clear();
-        self.vectors.clear();
-        self.headers.clear();
-        self.runs.clear();
-        // Nothing below may move once it is pointed to.
-        self.names.reserve(outgoing.len());
-        self.controls.reserve(outgoing.len());
-        self.vectors.reserve(3 * outgoing.len());
-        self.headers.reserve(outgoing.len());
-        let mut rest = outgoing;
-        while let Some(first) = rest.first() {
-            let count = if self.splits { run(rest) } else { 1 };
-            let (run, later) = rest.split_at(count);
-            rest = later;
-            self.push(inbox, first, run);
-        }
-        self.flush(socket, inbox, outgoing);
-    }
-
-    fn push(&mut self, inbox: &Inbox, first: &Outgoing, run: &[Outgoing]) {
-        let vectors_from = self.vectors.len();
-        for datagram in run {
-            let payload = inbox.bytes(datagram.index, datagram.payload.clone());
-            let padding = datagram.head.padding(payload.len(), false);
-            for bytes in [
-                datagram.head.as_bytes(),
-                payload,
-                ZEROS.get(..padding).unwrap_or_default(),
-            ] {
-                if !bytes.is_empty() {
-                    let iov_base = bytes.as_ptr().cast_mut().cast();
-                    self.vectors.push(libc::iovec {
-                        iov_base,
-                        iov_len: bytes.len(),
-                    });
-                }
+            if let Err(error) = self.send_run(inbox, first, now)
+                && error.kind() == io::ErrorKind::WouldBlock
+            {
+                // Full: what else would leave by this socket is lost as well.
+                let lost = outgoing
+                    .iter()
+                    .take_while(|next| next.socket == first.socket);
+                outgoing = outgoing.get(lost.count()..).unwrap_or_default();
             }
         }
-        // SAFETY: all zeros is a valid value of both structures.
-        let (name, mut header): (libc::sockaddr_storage, libc::mmsghdr) = unsafe { mem::zeroed() };
-        self.names.push(name);
-        self.controls.push([0; CONTROL_WORDS]);
-        let (Some(name), Some(control), Some(vectors)) = (
-            self.names.last_mut(),
-            self.controls.last_mut(),
-            self.vectors.get_mut(vectors_from..),
-        ) else {
-            return;
-        };
-        let message = &mut header.msg_hdr;
-        message.msg_namelen = write_name(name, first.to);
-        message.msg_name = ptr::from_mut(name).cast();
-        message.msg_iov = vectors.as_mut_ptr();
-        message.msg_iovlen = vectors.len();
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = mem::size_of_val(control);
-        let segment = (run.len() > 1).then(|| first.len() as u16);
-        write_control(message, first.from, segment);
-        self.headers.push(header);
-        self.runs.push(run.len());
     }
 
-    fn flush(&mut self, socket: RawFd, inbox: &Inbox, outgoing: &[Outgoing]) {
-        let mut from = 0;
-        let mut tried_again = false;
-        while let Some(headers) = self
-            .headers
-            .get_mut(from..)
-            .filter(|headers| !headers.is_empty())
-        {
-            // SAFETY: every header points into the vectors of `self` and into the inbox and the datagrams' heads that
-            // the caller of `send` holds borrowed for the whole call; `reserve` made sure that no push moved them.
-            let sent = unsafe {
-                libc::sendmmsg(
-                    socket,
-                    headers.as_mut_ptr(),
-                    headers.len() as libc::c_uint,
-                    libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-                )
-            };
-            match usize::try_from(sent) {
-                Ok(sent) if sent > 0 => {
-                    from += sent;
-                    tried_again = false;
-                }
-                _ => {
-                    let error = io::Error::last_os_error();
-                    if error.kind() == io::ErrorKind::WouldBlock {
-                        return;
-                    }
-                    let run = self.runs.get(from).copied().unwrap_or(1);
-                    if run > 1 {
-                        // The device cannot split at all (no checksums), or not at this length (longer than its MTU).
-                        self.splits &= error.raw_os_error() != Some(libc::EIO);
-                        let before = self.runs.iter().take(from).sum();
-                        for datagram in outgoing.iter().skip(before).take(run) {
-                            send_alone(inbox, datagram);
-                        }
-                        from += 1;
-                        tried_again = false;
-                        continue;
-                    }
-                    // An ICMP error of an earlier packet is reported once in place of this one; else it is hopeless.
-                    if tried_again {
-                        from += 1;
-                    }
-                    tried_again = !tried_again;
-                }
+    fn send_run(&mut self, inbox: &Inbox, first: &Outgoing, run: &[Outgoing]) -> io::Result<()> {
+        let alone =
+            |one: &Outgoing| send_one(one.socket, one.to, one.from, one.framed.pieces(inbox));
+        if run.len() <= 1 {
+            return alone(first);
+        }
+        let mut pieces = [IoSlice::new(&[]); PIECES * SEGMENTS_MAX];
+        let mut used = 0;
+        let all = run.iter().flat_map(|one| one.framed.pieces(inbox));
+        for (place, piece) in pieces.iter_mut().zip(all.filter(|piece| !piece.is_empty())) {
+            *place = IoSlice::new(piece);
+            used += 1;
+        }
+        let pieces = pieces.get(..used).unwrap_or_default();
+        let segment = first.framed.len() as u16;
+        let sent = send_pieces(first.socket, first.to, first.from, pieces, Some(segment));
+        match sent {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                // The device cannot split at all (no checksums), or not at this length (longer than its MTU).
+                self.splits &= error.raw_os_error() != Some(libc::EIO);
+                run.iter().try_for_each(|one| match alone(one) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+                    _ => Ok(()),
+                })
             }
+            sent => sent,
         }
     }
 }
@@ -379,57 +346,87 @@ fn run(outgoing: &[Outgoing]) -> usize {
     let Some(first) = outgoing.first() else {
         return 0;
     };
-    let len = first.len();
+    let len = first.framed.len();
     if len == 0 {
         return 1;
     }
     let mut total = len;
     let mut count = 1;
     for next in outgoing.iter().skip(1).take(SEGMENTS_MAX - 1) {
-        total += next.len();
-        if !next.goes_along_with(first) || next.len() > len || next.len() == 0 || total > SEND_MAX {
+        let next_len = next.framed.len();
+        total += next_len;
+        if !next.goes_along_with(first) || next_len > len || next_len == 0 || total > SEND_MAX {
             break;
         }
         count += 1;
-        if next.len() < len {
+        if next_len < len {
             break;
         }
     }
     count
 }
 
-fn send_alone(inbox: &Inbox, datagram: &Outgoing) {
-    let payload = inbox.bytes(datagram.index, datagram.payload.clone());
-    let padding = ZEROS
-        .get(..datagram.head.padding(payload.len(), false))
-        .unwrap_or_default();
-    let parts = [datagram.head.as_bytes(), payload, padding];
-    // Lost like any datagram that does not fit.
-    let _ = send_one(datagram.socket, datagram.to, datagram.from, parts);
-}
-
-/// Sends one datagram made of up to three parts.
+/// Sends one datagram made of up to three pieces.
 pub(super) fn send_one(
     socket: RawFd,
     to: SocketAddr,
     from: Option<IpAddr>,
-    parts: [&[u8]; 3],
+    pieces: [&[u8]; PIECES],
 ) -> io::Result<()> {
-    let mut vectors = parts.map(|part| libc::iovec {
-        iov_base: part.as_ptr().cast_mut().cast(),
-        iov_len: part.len(),
-    });
+    let send = || match pieces {
+        // The shortest way through the kernel.
+        [[], whole, []] if from.is_none() => send_whole(socket, to, whole),
+        _ => send_pieces(socket, to, from, &pieces.map(IoSlice::new), None),
+    };
+    match send() {
+        // An ICMP error of an earlier datagram is reported once in place of this one; else it is hopeless.
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => send(),
+        sent => sent,
+    }
+}
+
+fn send_whole(socket: RawFd, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: all zeros is a valid value of the structure.
+    let mut name: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let name_len = write_name(&mut name, to);
+    // SAFETY: name and bytes are alive until the call returns, and have the lengths that are told.
+    let sent = unsafe {
+        libc::sendto(
+            socket,
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            ptr::from_ref(&name).cast(),
+            name_len,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Sends these pieces as one datagram, or as several that are `segment` bytes long.
+fn send_pieces(
+    socket: RawFd,
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    pieces: &[IoSlice<'_>],
+    segment: Option<u16>,
+) -> io::Result<()> {
     let mut control: Control = [0; CONTROL_WORDS];
     // SAFETY: all zeros is a valid value of both structures.
     let (mut name, mut message): (libc::sockaddr_storage, libc::msghdr) = unsafe { mem::zeroed() };
     message.msg_namelen = write_name(&mut name, to);
     message.msg_name = ptr::from_mut(&mut name).cast();
-    message.msg_iov = vectors.as_mut_ptr();
-    message.msg_iovlen = vectors.len();
+    // An IoSlice is an iovec, and sending does not write to it.
+    message.msg_iov = pieces.as_ptr().cast_mut().cast();
+    message.msg_iovlen = pieces.len();
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = mem::size_of_val(&control);
-    write_control(&mut message, from, None);
-    // SAFETY: the message points to locals and to `parts`, all alive until the call returns.
+    write_control(&mut message, from, segment);
+    // SAFETY: the message points to locals and to `pieces`, all alive until the call returns.
     let sent = unsafe { libc::sendmsg(socket, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
     if sent < 0 {
         Err(io::Error::last_os_error())

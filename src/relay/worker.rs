@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -263,10 +264,9 @@ impl Worker {
                 server,
             };
             for datagram in segments(received.len, received.segment) {
-                let start = datagram.start;
-                let bytes = mail.inbox.bytes(at, datagram);
+                let bytes = mail.inbox.bytes(at, datagram.clone());
                 if let Some(forward) = self.core.on_client_packet(&client, bytes, now) {
-                    self.forward(mail, at, start, forward);
+                    self.forward(mail, at, &datagram, forward);
                 } else if let Some(effect) = self.core.next_effect() {
                     // What waits is named by socket, and sockets may be closed and opened now.
                     mail.send_keeping_inbox();
@@ -295,7 +295,7 @@ impl Worker {
                     self.core
                         .on_peer_packet(relay, received.from, datagram.len(), now)
                 {
-                    self.forward(mail, at, datagram.start, forward);
+                    self.forward(mail, at, &datagram, forward);
                 }
             }
         }
@@ -324,33 +324,42 @@ impl Worker {
         self.carry_out(now);
     }
 
-    /// Passes on a packet that lies in the inbox, `start` bytes into the datagram at `index`. Datagrams are gathered
-    /// until `Mail::send`.
-    fn forward(&mut self, mail: &mut Mail, index: usize, start: usize, forward: Forward) {
-        let payload = start + forward.payload.start..start + forward.payload.end;
-        let outgoing = |socket: RawFd, to, from| Outgoing {
+    /// Passes on a packet: the datagram that lies so far into those at `index`. It is gathered until `Mail::send`.
+    fn forward(
+        &mut self,
+        mail: &mut Mail,
+        index: usize,
+        datagram: &Range<usize>,
+        forward: Forward,
+    ) {
+        let (socket, to, from) = match forward.to {
+            Destination::Peer { relay, peer } if !forward.dont_fragment => {
+                let Some(socket) = self.relay(relay) else {
+                    return;
+                };
+                (socket.as_raw_fd(), peer, None)
+            }
+            Destination::Client(client) if client.transport == Transport::Udp => {
+                let Some((socket, from)) = self.way_back(&client) else {
+                    return;
+                };
+                (socket, client.address, from)
+            }
+            _ => {
+                let Range { start, end } = forward.payload;
+                let payload = datagram.start + start..datagram.start + end;
+                return self.forward_now(mail.inbox.bytes(index, payload), &forward);
+            }
+        };
+        let framed = mail
+            .inbox
+            .frame(index, datagram, &forward.payload, forward.head);
+        mail.outgoing.push(Outgoing {
             socket,
             to,
             from,
-            head: forward.head,
-            index,
-            payload: payload.clone(),
-        };
-        match forward.to {
-            Destination::Peer { relay, peer } if !forward.dont_fragment => {
-                if let Some(socket) = self.relay(relay) {
-                    let datagram = outgoing(socket.as_raw_fd(), peer, None);
-                    mail.outgoing.push(datagram);
-                }
-            }
-            Destination::Client(client) if client.transport == Transport::Udp => {
-                if let Some((socket, from)) = self.way_back(&client) {
-                    let datagram = outgoing(socket, client.address, from);
-                    mail.outgoing.push(datagram);
-                }
-            }
-            _ => self.forward_now(mail.inbox.bytes(index, payload), &forward),
-        }
+            framed,
+        });
     }
 
     /// Passes on a packet at once.
@@ -369,7 +378,7 @@ impl Worker {
                 };
                 set(true);
                 // Lost, as datagrams are.
-                let _ = sys::send_one(socket.as_raw_fd(), peer, None, [payload, &[], &[]]);
+                let _ = sys::send_one(socket.as_raw_fd(), peer, None, [&[], payload, &[]]);
                 set(false);
             }
             Destination::Client(client) => {
@@ -446,7 +455,7 @@ impl Worker {
 
     fn carry_out_one(&mut self, effect: Effect, now: Now) {
         match effect {
-            Effect::Send { to, bytes } => self.send(&to, [&bytes, &[], &[]]),
+            Effect::Send { to, bytes } => self.send(&to, [&[], &bytes, &[]]),
             Effect::OpenPort { relay, port } => match self.open(relay, port) {
                 Ok(()) => self.core.on_port_opened(relay, now),
                 Err(error) => {
@@ -716,7 +725,7 @@ fn now() -> Now {
 }
 
 /// The datagrams that the kernel joined, or the one that came alone.
-fn segments(len: usize, segment: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn segments(len: usize, segment: usize) -> impl Iterator<Item = Range<usize>> {
     let count = if len == 0 {
         1
     } else {
