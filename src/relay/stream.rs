@@ -23,6 +23,8 @@ const STRANGER_FRAME_MAX: usize = 2_048;
 const FRAME_MAX: usize = 65_536 + stun::HEADER_LEN;
 /// How many bytes are read at once.
 const READ_MAX: usize = 65_536;
+/// How many bytes TLS reads at once, or more: fewer mean that the socket has been emptied.
+const TLS_READ: usize = 4_096;
 /// How much room `read` needs: the beginning of a frame and what is read after it.
 pub(super) const SCRATCH: usize = FRAME_MAX + READ_MAX;
 /// How often one stream is read before others have their turn.
@@ -171,19 +173,18 @@ impl StreamClient {
         if len > 0 {
             return Ok(Took::Bytes(len, true));
         }
-        match tls.read_tls(&mut self.socket) {
+        let taken = match tls.read_tls(&mut self.socket) {
             Ok(0) => return Ok(Took::End),
-            Ok(_) => {}
+            Ok(taken) => taken,
             Err(error) if is_only_for_now(&error) => return Ok(Took::Nothing),
             Err(error) => return Err(error),
-        }
+        };
         let processed = tls.process_new_packets().map_err(io::Error::other)?;
         let len = decrypted(tls, room)?;
         if len == 0 && processed.peer_has_closed() {
             return Ok(Took::End);
         }
-        // A record may be longer than what is read at once, so a short read says nothing about the next.
-        Ok(Took::Bytes(len, true))
+        Ok(Took::Bytes(len, taken >= TLS_READ || len == room.len()))
     }
 
     /// Queues a frame made of up to three parts; drops it when too much waits already.

@@ -9,8 +9,11 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::event::Timespec;
 use rustix::event::epoll;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 use tracing::{debug, error};
 
 use super::socket::{self, Listener};
@@ -35,6 +38,9 @@ const LISTENER_BATCH: usize = 32;
 /// How many datagrams are taken from a relayed port at once; others have their turn in between.
 const RELAY_BATCH: usize = 16;
 
+/// A socket of datagrams tells once that something has come, so that one which was emptied is not looked at again.
+const DATAGRAMS: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::ET);
+
 /// What zero bytes pad a frame with.
 const ZEROS: [u8; 4] = [0; 4];
 
@@ -45,6 +51,7 @@ pub(super) struct Worker {
     posts: Arc<[Post]>,
     letters: Receiver<Letter>,
     epoll: OwnedFd,
+    alarm: Alarm,
     listeners: Vec<Listener>,
     /// By allocation and family.
     relays: Vec<[Option<UdpSocket>; 2]>,
@@ -84,10 +91,55 @@ impl Mail {
     }
 }
 
+/// Wakes the worker when something is due. A timeout of epoll would be set and taken back at every packet.
+struct Alarm {
+    timer: OwnedFd,
+    rings_at: Option<Instant>,
+}
+
+impl Alarm {
+    fn new() -> io::Result<Self> {
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
+        Ok(Self {
+            timer,
+            rings_at: None,
+        })
+    }
+
+    /// Rings at this time at the latest; `now` is the time.
+    fn set(&mut self, at: Instant, now: Instant) {
+        if self.rings_at.is_some_and(|rings_at| rings_at <= at) {
+            return;
+        }
+        // One millisecond later, so that it is due when we wake; a value of zero would stop it.
+        let wait = at.saturating_duration_since(now) + Duration::from_millis(1);
+        let Ok(it_value) = Timespec::try_from(wait) else {
+            return;
+        };
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value,
+        };
+        if timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok() {
+            self.rings_at = Some(at);
+        }
+    }
+
+    /// It has rung.
+    fn quiet(&mut self) {
+        let _ = rustix::io::read(&self.timer, &mut [0; 8]);
+        self.rings_at = None;
+    }
+}
+
 /// What an event is about, as epoll carries it.
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Bell,
+    Alarm,
     Listener(u32),
     Relay(RelayId),
     Stream(u32),
@@ -97,6 +149,7 @@ impl Source {
     fn to_data(self) -> epoll::EventData {
         epoll::EventData::new_u64(match self {
             Self::Bell => 0,
+            Self::Alarm => 5 << 32,
             Self::Listener(index) => 1 << 32 | u64::from(index),
             Self::Relay(RelayId {
                 slot,
@@ -123,7 +176,8 @@ impl Source {
                 slot: index,
                 family: Family::V6,
             }),
-            _ => Self::Stream(index),
+            4 => Self::Stream(index),
+            _ => Self::Alarm,
         }
     }
 }
@@ -144,8 +198,11 @@ impl Worker {
         if let Some(post) = posts.get(number) {
             watch(post.bell.as_fd(), Source::Bell)?;
         }
+        let alarm = Alarm::new()?;
+        watch(alarm.timer.as_fd(), Source::Alarm)?;
         for (index, listener) in (0..).zip(&listeners) {
-            watch(listener.socket.as_fd(), Source::Listener(index))?;
+            let data = Source::Listener(index).to_data();
+            epoll::add(&epoll, &listener.socket, data, DATAGRAMS)?;
         }
         Ok(Self {
             number,
@@ -154,6 +211,7 @@ impl Worker {
             posts,
             letters,
             epoll,
+            alarm,
             listeners,
             relays: Vec::new(),
             streams: Vec::new(),
@@ -174,11 +232,10 @@ impl Worker {
         let mut scratch = vec![0; SCRATCH];
         loop {
             events.clear();
-            let timeout = self.timeout();
             match epoll::wait(
                 &self.epoll,
                 rustix::buffer::spare_capacity(&mut events),
-                timeout.as_ref(),
+                None,
             ) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
@@ -195,6 +252,7 @@ impl Worker {
                             return;
                         }
                     }
+                    Source::Alarm => self.alarm.quiet(),
                     Source::Listener(index) => self.on_listener(index, &mut mail, now),
                     Source::Relay(relay) => {
                         let flags = event.flags;
@@ -226,18 +284,12 @@ impl Worker {
                 self.check_streams(now);
             }
             self.write_streams(now);
+            let check = (self.stream_count > 0).then(|| self.checked + CHECK_EVERY);
+            let next = self.core.next_deadline().into_iter().chain(check).min();
+            if let Some(next) = next {
+                self.alarm.set(next, now.at);
+            }
         }
-    }
-
-    fn timeout(&self) -> Option<Timespec> {
-        let mut until = self.core.next_deadline();
-        if self.stream_count > 0 {
-            let check = self.checked + CHECK_EVERY;
-            until = Some(until.map_or(check, |until| until.min(check)));
-        }
-        // One millisecond later, so that it is due when we wake.
-        let wait = until?.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        Timespec::try_from(wait).ok()
     }
 
     // ---- datagrams ----
@@ -247,11 +299,8 @@ impl Worker {
             return;
         };
         let local = listener.local;
-        // Errors here are of single datagrams, or pass; a socket is never given up.
-        let arrived = mail
-            .inbox
-            .receive(listener.socket.as_fd(), LISTENER_BATCH)
-            .unwrap_or_default();
+        let socket = listener.socket.as_fd();
+        let arrived = self.receive(socket, Source::Listener(index), LISTENER_BATCH, mail);
         for at in arrived {
             let Some(received) = mail.inbox.received(at) else {
                 continue;
@@ -282,10 +331,7 @@ impl Worker {
         let Some(socket) = self.relay(relay) else {
             return;
         };
-        let arrived = mail
-            .inbox
-            .receive(socket.as_fd(), RELAY_BATCH)
-            .unwrap_or_default();
+        let arrived = self.receive(socket.as_fd(), Source::Relay(relay), RELAY_BATCH, mail);
         for at in arrived {
             let Some(received) = mail.inbox.received(at) else {
                 continue;
@@ -302,12 +348,41 @@ impl Worker {
         mail.make_room(LISTENER_BATCH);
     }
 
+    /// Takes what has arrived at a socket; if there may be more, it tells again.
+    fn receive(
+        &self,
+        socket: BorrowedFd<'_>,
+        source: Source,
+        max: usize,
+        mail: &mut Mail,
+    ) -> Range<usize> {
+        let arrived = mail.inbox.receive(socket, max);
+        let is_emptied = match &arrived {
+            Ok(arrived) => arrived.len() < max,
+            // Errors here are of single datagrams, or pass; a socket is never given up.
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if !is_emptied {
+            self.tell_again(socket, source);
+        }
+        arrived.unwrap_or_default()
+    }
+
+    fn tell_again(&self, socket: BorrowedFd<'_>, source: Source) {
+        // It is watched already, so nothing can be lacking.
+        let _ = epoll::modify(&self.epoll, socket, source.to_data(), DATAGRAMS);
+    }
+
     /// Tells the client what the network said about datagrams it sent.
     fn on_errors(&mut self, relay: RelayId, now: Now) {
-        for _ in 0..sys::BATCH {
+        for taken in 0..=sys::BATCH {
             let Some(socket) = self.relay(relay) else {
                 return;
             };
+            if taken == sys::BATCH {
+                self.tell_again(socket.as_fd(), Source::Relay(relay));
+                break;
+            }
             let Ok(error) = sys::receive_error(socket.as_fd()) else {
                 break;
             };
@@ -476,12 +551,8 @@ impl Worker {
         let external = self.shared.ports.external().of(relay.family);
         let external = external.ok_or(io::ErrorKind::AddrNotAvailable)?;
         let socket = socket::open_relay(relay.family, external, port)?;
-        epoll::add(
-            &self.epoll,
-            &socket,
-            Source::Relay(relay).to_data(),
-            epoll::EventFlags::IN,
-        )?;
+        let data = Source::Relay(relay).to_data();
+        epoll::add(&self.epoll, &socket, data, DATAGRAMS)?;
         let slot = relay.slot as usize;
         if self.relays.len() <= slot {
             self.relays.resize_with(slot + 1, Default::default);

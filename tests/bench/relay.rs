@@ -1,7 +1,10 @@
-//! What relaying costs: this relay and Debian's `turnserver`, each on one core, side by side; the generator on another.
+//! What relaying costs: this relay and Debian's `turnserver`, both on one core, side by side; the generator on another.
 //!
-//! `cargo bench --bench relay` prints the table; `-- channel-up-160 joined` only those rows; `-- --rounds 5` more
-//! rounds. Rounds alternate between the two servers and the medians are shown. Every delivered payload is checked.
+//! `cargo bench --bench relay` prints the table; `-- channel-up joined` only the rows that begin so; `-- --rounds 9` more
+//! rounds; `-- --against PATH` compares with another `turnserver`, or with an older build of this bench; `-- --rate N` sends so
+//! many packets per second while the cost is measured. Both servers run
+//! all the time, rounds of about a second alternate between them, and medians are shown: of each server's rounds, and of
+//! the ratio of each two that follow each other. Every delivered payload is checked.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,13 +19,20 @@
 #[path = "../integration/turn_client.rs"]
 mod turn_client;
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stun::attributes::*;
+use stun::message::*;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use turn_client::{Client, Link};
 use turnstone::relay::{Connection, Relay};
 use turnstone::turn::{
@@ -33,10 +43,11 @@ use turnstone::turn::{
 const SERVER_CORE: &str = "0";
 /// The core of the generator.
 const GENERATOR_CORE: &str = "1";
+const BOTH_CORES: &str = "0,1";
 /// How many clients relay at once.
 const CLIENTS: usize = 20;
 /// How many packets one round sends.
-const PACKETS: usize = 200_000;
+const PACKETS: usize = 40_000;
 /// Packets per second while the cost is measured: well below what either server can do.
 const RATE: f64 = 40_000.0;
 /// Packets per second while the latency is measured.
@@ -45,105 +56,294 @@ const LATENCY_RATE: f64 = 20_000.0;
 const GROUP: usize = 4;
 const CHANNEL: u16 = 0x4000;
 
+/// How many rounds warm up before those that count.
+const WARM_UP: usize = 1;
+
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
         .collect();
-    if let [role, port] = &arguments[..]
+    if let [role, port, workers, files] = &arguments[..]
         && role == "serve"
     {
-        return serve(port.parse().unwrap());
+        return serve(
+            port.parse().unwrap(),
+            workers.parse().unwrap(),
+            Path::new(files),
+        );
     }
-    pin_to_generator_core();
-    let mut rounds = 3;
+    pin_to(&std::process::id().to_string(), GENERATOR_CORE);
+    raise_file_limit();
+    let mut rounds = 5;
+    let mut rate = RATE;
     let mut only = Vec::new();
+    let mut against = PathBuf::from("turnserver");
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
-        if argument == "--rounds" {
-            rounds = arguments.next().unwrap().parse().unwrap();
-        } else {
-            only.push(argument);
+        match argument.as_str() {
+            "--rounds" => rounds = arguments.next().unwrap().parse().unwrap(),
+            "--rate" => rate = arguments.next().unwrap().parse().unwrap(),
+            "--against" => against = arguments.next().unwrap().into(),
+            _ => only.push(argument),
         }
     }
+    let setting = Setting {
+        files: Files::new(),
+        against,
+        rate,
+    };
     println!(
-        "| figure | unit | coturn | ours | ratio | lost (coturn, ours) |\n|---|---|---|---|---|---|"
+        "| figure | unit | {} | ours | ratio | lost |\n|---|---|---|---|---|---|",
+        setting.against.display()
     );
-    for (name, unit, measure) in FIGURES {
-        if !only.is_empty() && !only.iter().any(|wanted| name.starts_with(wanted.as_str())) {
-            continue;
+    for (name, unit, figure) in FIGURES {
+        if only.is_empty() || only.iter().any(|wanted| name.starts_with(wanted.as_str())) {
+            compare(&setting, name, unit, *figure, rounds);
         }
-        let mut results = [Vec::new(), Vec::new()];
-        let mut lost = [0; 2];
-        for _ in 0..rounds {
-            for (which, kind) in [Kind::Coturn, Kind::Ours].into_iter().enumerate() {
-                let server = Server::start(kind);
-                let Measured {
-                    value,
-                    lost: missing,
-                } = measure(&server);
-                results[which].push(value);
-                lost[which] += missing;
-            }
-        }
-        let [coturn, ours] = results.map(median);
-        println!(
-            "| {name} | {unit} | {coturn:.3} | {ours:.3} | {:.2} | {}, {} |",
-            ours / coturn,
-            lost[0],
-            lost[1]
-        );
     }
 }
 
-type Measure = fn(&Server) -> Measured;
+fn compare(setting: &Setting, name: &str, unit: &str, figure: Figure, rounds: usize) {
+    if figure == Figure::Saturation {
+        return saturation(setting, name, rounds);
+    }
+    let mut sides = [Kind::Other, Kind::Ours].map(|kind| figure.prepare(setting, kind));
+    for side in &mut sides {
+        for _ in 0..WARM_UP {
+            side();
+        }
+    }
+    let mut results = [Vec::new(), Vec::new()];
+    let mut lost = [0; 2];
+    for _ in 0..rounds {
+        for (which, side) in sides.iter_mut().enumerate() {
+            let measured = side();
+            results[which].push(measured.value);
+            lost[which] += measured.lost;
+        }
+    }
+    let ratios = results[0].iter().zip(&results[1]);
+    let ratio = median(ratios.map(|(other, ours)| ours / other).collect());
+    let [other, ours] = results.map(median);
+    println!(
+        "| {name} | {unit} | {other:.3} | {ours:.3} | {ratio:.2} | {}, {} |",
+        lost[0], lost[1]
+    );
+}
 
-/// Every figure: its name, its unit, how it is found.
-const FIGURES: &[(&str, &str, Measure)] = &[
-    ("channel-up-160", "µs CPU per packet", |s| {
-        relayed(s, Way::ChannelUp, 160, 1)
-    }),
-    ("channel-up-1200", "µs CPU per packet", |s| {
-        relayed(s, Way::ChannelUp, 1_200, 1)
-    }),
-    ("channel-down-160", "µs CPU per packet", |s| {
-        relayed(s, Way::ChannelDown, 160, 1)
-    }),
-    ("channel-down-1200", "µs CPU per packet", |s| {
-        relayed(s, Way::ChannelDown, 1_200, 1)
-    }),
-    ("send-160", "µs CPU per packet", |s| {
-        relayed(s, Way::Send, 160, 1)
-    }),
-    ("data-160", "µs CPU per packet", |s| {
-        relayed(s, Way::Data, 160, 1)
-    }),
-    ("joined-160", "µs CPU per packet", |s| {
-        relayed(s, Way::Joined, 160, 1)
-    }),
-    ("burst-up-1200", "µs CPU per packet", |s| {
-        relayed(s, Way::ChannelUp, 1_200, 8)
-    }),
-    ("burst-down-1200", "µs CPU per packet", |s| {
-        relayed(s, Way::ChannelDown, 1_200, 8)
-    }),
-    ("tcp-up-160", "µs CPU per packet", |s| {
-        relayed(s, Way::TcpUp, 160, 1)
-    }),
-    ("tcp-down-160", "µs CPU per packet", |s| {
-        relayed(s, Way::TcpDown, 160, 1)
-    }),
-    ("tcp-up-1200", "µs CPU per packet", |s| {
-        relayed(s, Way::TcpUp, 1_200, 1)
-    }),
-    ("tcp-down-1200", "µs CPU per packet", |s| {
-        relayed(s, Way::TcpDown, 1_200, 1)
-    }),
-    ("latency-p50", "µs", |s| latency(s, 0.50)),
-    ("latency-p99", "µs", |s| latency(s, 0.99)),
-    ("allocate-and-bind", "µs CPU", |s| allocations(s).0),
-    ("memory", "KB per idle allocation", |s| allocations(s).1),
+/// What is the same for all figures.
+struct Setting {
+    files: Files,
+    /// What is compared with.
+    against: PathBuf,
+    /// Packets per second while the cost is measured.
+    rate: f64,
+}
+
+/// A certificate for this machine and its key, as both kinds of server read them; gone when dropped.
+struct Files {
+    folder: PathBuf,
+    trusting: Arc<ClientConfig>,
+}
+
+impl Files {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("relay-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        // Debian's turnserver speaks no TLS 1.3, so all speak 1.2, with one cipher.
+        let mut provider = rustls::crypto::ring::default_provider();
+        provider.cipher_suites =
+            vec![rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
+        let trusting = ClientConfig::builder_with_provider(provider.into())
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self {
+            folder,
+            trusting: Arc::new(trusting),
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Figure {
+    /// CPU per packet.
+    Relayed(Load),
+    /// The same with two workers that may use both cores.
+    TwoWorkers(Load),
+    /// A quantile of the time under way.
+    Latency(f64),
+    /// CPU per allocation with a channel, when this many clients ask at once.
+    Allocate(usize),
+    /// Memory per allocation.
+    Memory,
+    /// What is lost at 80 % of the rate at which the other server begins to lose.
+    Saturation,
+}
+
+/// What is relayed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Load {
+    way: Way,
+    len: usize,
+    /// How many packets for one destination leave at once.
+    burst: usize,
+    clients: usize,
+}
+
+const fn load(way: Way, len: usize) -> Load {
+    Load {
+        way,
+        len,
+        burst: 1,
+        clients: CLIENTS,
+    }
+}
+
+const fn bursts(way: Way) -> Load {
+    Load {
+        burst: 8,
+        ..load(way, 1_200)
+    }
+}
+
+const fn growth(clients: usize) -> Load {
+    Load {
+        clients,
+        ..load(Way::ChannelUp, 160)
+    }
+}
+
+const CPU: &str = "µs CPU per packet";
+
+/// Every figure: its name, its unit, what it is.
+const FIGURES: &[(&str, &str, Figure)] = &[
+    (
+        "channel-up-160",
+        CPU,
+        Figure::Relayed(load(Way::ChannelUp, 160)),
+    ),
+    (
+        "channel-up-1200",
+        CPU,
+        Figure::Relayed(load(Way::ChannelUp, 1_200)),
+    ),
+    (
+        "channel-down-160",
+        CPU,
+        Figure::Relayed(load(Way::ChannelDown, 160)),
+    ),
+    (
+        "channel-down-1200",
+        CPU,
+        Figure::Relayed(load(Way::ChannelDown, 1_200)),
+    ),
+    ("send-160", CPU, Figure::Relayed(load(Way::Send, 160))),
+    ("data-160", CPU, Figure::Relayed(load(Way::Data, 160))),
+    ("joined-160", CPU, Figure::Relayed(load(Way::Joined, 160))),
+    (
+        "joined-1200",
+        CPU,
+        Figure::Relayed(load(Way::Joined, 1_200)),
+    ),
+    (
+        "burst-up-1200",
+        CPU,
+        Figure::Relayed(bursts(Way::ChannelUp)),
+    ),
+    (
+        "burst-down-1200",
+        CPU,
+        Figure::Relayed(bursts(Way::ChannelDown)),
+    ),
+    ("tcp-up-160", CPU, Figure::Relayed(load(Way::TcpUp, 160))),
+    (
+        "tcp-down-160",
+        CPU,
+        Figure::Relayed(load(Way::TcpDown, 160)),
+    ),
+    ("tcp-up-1200", CPU, Figure::Relayed(load(Way::TcpUp, 1_200))),
+    (
+        "tcp-down-1200",
+        CPU,
+        Figure::Relayed(load(Way::TcpDown, 1_200)),
+    ),
+    ("tls-up-160", CPU, Figure::Relayed(load(Way::TlsUp, 160))),
+    (
+        "tls-down-160",
+        CPU,
+        Figure::Relayed(load(Way::TlsDown, 160)),
+    ),
+    ("tls-up-1200", CPU, Figure::Relayed(load(Way::TlsUp, 1_200))),
+    (
+        "tls-down-1200",
+        CPU,
+        Figure::Relayed(load(Way::TlsDown, 1_200)),
+    ),
+    ("latency-p50", "µs", Figure::Latency(0.50)),
+    ("latency-p99", "µs", Figure::Latency(0.99)),
+    ("allocate-and-bind", "µs CPU", Figure::Allocate(CLIENTS)),
+    ("allocate-and-bind-alone", "µs CPU", Figure::Allocate(1)),
+    ("memory", "KB per idle allocation", Figure::Memory),
+    ("saturation", "packets", Figure::Saturation),
+    ("growth-1", CPU, Figure::Relayed(growth(1))),
+    ("growth-100", CPU, Figure::Relayed(growth(100))),
+    ("growth-1000", CPU, Figure::Relayed(growth(1_000))),
+    ("growth-5000", CPU, Figure::Relayed(growth(5_000))),
+    (
+        "workers-2-up",
+        CPU,
+        Figure::TwoWorkers(load(Way::ChannelUp, 160)),
+    ),
+    (
+        "workers-2-joined",
+        CPU,
+        Figure::TwoWorkers(load(Way::Joined, 160)),
+    ),
 ];
+
+impl Figure {
+    /// Starts a server and all that is needed to measure one round after another.
+    fn prepare<'a>(self, setting: &'a Setting, kind: Kind) -> Box<dyn FnMut() -> Measured + 'a> {
+        match self {
+            Self::Relayed(load) => {
+                let mut rig = Rig::new(setting, kind, 1, load);
+                Box::new(move || rig.cpu_per_packet())
+            }
+            Self::TwoWorkers(load) => {
+                let mut rig = Rig::new(setting, kind, 2, load);
+                Box::new(move || rig.cpu_per_packet())
+            }
+            Self::Latency(quantile) => {
+                let mut rig = Rig::new(setting, kind, 1, load(Way::ChannelUp, 160));
+                Box::new(move || rig.latency(quantile))
+            }
+            Self::Allocate(at_once) => {
+                Box::new(move || allocations(&Server::start(setting, kind, 1), at_once).0)
+            }
+            Self::Memory => {
+                Box::new(move || allocations(&Server::start(setting, kind, 1), CLIENTS).1)
+            }
+            Self::Saturation => unreachable!("it compares in its own way"),
+        }
+    }
+}
 
 struct Measured {
     value: f64,
@@ -152,7 +352,7 @@ struct Measured {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    Coturn,
+    Other,
     Ours,
 }
 
@@ -160,56 +360,70 @@ enum Kind {
 struct Server {
     child: Child,
     address: SocketAddr,
+    trusting: Arc<ClientConfig>,
 }
 
 impl Server {
-    fn start(kind: Kind) -> Self {
+    fn start(setting: &Setting, kind: Kind, workers: usize) -> Self {
         let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .local_addr()
             .unwrap();
-        let mut command = Command::new("taskset");
-        command.args(["-c", SERVER_CORE]);
-        match kind {
-            Kind::Ours => command
-                .arg(std::env::current_exe().unwrap())
-                .args(["serve", &address.port().to_string()]),
-            Kind::Coturn => command
-                .args([
-                    "turnserver",
-                    "-n",
-                    "--no-cli",
-                    "--no-tls",
-                    "--no-dtls",
-                    "-m",
-                    "1",
-                ])
-                .args([
-                    "--lt-cred-mech",
-                    "-u",
-                    "kim:pw",
-                    "-r",
-                    turn_client::REALM,
-                    "-L",
-                    "127.0.0.1",
-                    "-E",
-                    "127.0.0.1",
-                    "-p",
-                    &address.port().to_string(),
-                    "--allow-loopback-peers",
-                    "--log-file",
-                    "/dev/null",
-                    "--simple-log",
-                    "--pidfile",
-                    "/dev/null",
-                ]),
+        let here = std::env::current_exe().unwrap();
+        let program = match kind {
+            Kind::Ours => &here,
+            Kind::Other => &setting.against,
         };
+        let name = program.file_name().unwrap().to_string_lossy();
+        let (port, workers) = (address.port().to_string(), workers.to_string());
+        let mut command = Command::new(program);
+        if name.starts_with("turnserver") {
+            let file = |name| setting.files.folder.join(name);
+            command.args([
+                "-n",
+                "--no-cli",
+                "--no-dtls",
+                "--lt-cred-mech",
+                "-u",
+                "kim:pw",
+            ]);
+            command.args([
+                "-r",
+                turn_client::REALM,
+                "-L",
+                "127.0.0.1",
+                "-E",
+                "127.0.0.1",
+            ]);
+            command.args(["--allow-loopback-peers", "-m", &workers, "-p", &port]);
+            command.args([
+                "--log-file",
+                "/dev/null",
+                "--simple-log",
+                "--pidfile",
+                "/dev/null",
+            ]);
+            command.arg("--cert").arg(file("cert.pem"));
+            command.arg("--pkey").arg(file("key.pem"));
+        } else {
+            command.args(["serve", &port, &workers]);
+            command.arg(&setting.files.folder);
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let child = command.spawn().unwrap();
-        let server = Self { child, address };
+        if workers == "1" {
+            pin_to(&child.id().to_string(), SERVER_CORE);
+        } else {
+            pin_to(&child.id().to_string(), BOTH_CORES);
+        }
+        let server = Self {
+            child,
+            address,
+            trusting: Arc::clone(&setting.files.trusting),
+        };
         let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         probe
             .set_read_timeout(Some(Duration::from_millis(50)))
@@ -227,8 +441,9 @@ impl Server {
             if probe.recv(&mut [0; 200]).is_ok() {
                 return server;
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("{kind:?} does not answer");
+        panic!("{name} does not answer");
     }
 
     fn client(&self) -> Client {
@@ -268,14 +483,15 @@ impl Drop for Server {
     }
 }
 
-/// Runs the relay alone, with one worker and no limits on rates.
-fn serve(port: u16) {
-    let no_limits = Limits {
+/// Runs the relay alone, without limits on the rates of users and sources.
+fn serve(port: u16, workers: usize, files: &Path) {
+    let limits = Limits {
         allocations_per_user: 20_000,
         allocations_per_source: 20_000,
         allocations: 20_000,
         per_user: Rate::UNLIMITED,
         per_source: Rate::UNLIMITED,
+        unauthenticated_answers: 20_000,
         ..Limits::default()
     };
     let settings = Settings {
@@ -285,45 +501,61 @@ fn serve(port: u16) {
         }],
         realm: turn_client::REALM.into(),
         allow_peers: vec!["127.0.0.0/8".parse().unwrap()],
-        limits: Limits {
-            unauthenticated_answers: 1_000,
-            ..no_limits
-        },
-        workers: std::num::NonZeroUsize::new(1),
+        limits,
+        workers: std::num::NonZeroUsize::new(workers),
         ..Settings::default()
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    raise_file_limit();
+    let certificate = CertificateDer::from_pem_file(files.join("cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(files.join("key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
         .unwrap();
-    runtime.block_on(async {
-        raise_file_limit();
-        let credentials = Arc::new(Credentials::new(b"secret", &settings));
-        let here = Ipv4Addr::LOCALHOST.into();
-        let v4 = Some(ExternalIp {
-            public: here,
-            local: Some(here),
-        });
-        let external = ExternalAddresses {
-            v4,
-            v6: None,
-            own: vec![here],
-        };
-        let address = SocketAddr::new(here, port);
-        let relay = Relay::start(settings, credentials, external, &[address]).unwrap();
-        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        loop {
-            let (stream, client) = listener.accept().await.unwrap();
-            stream.set_nodelay(true).unwrap();
+    let tls = Arc::new(tls);
+    let credentials = Arc::new(Credentials::new(b"secret", &settings));
+    let here = Ipv4Addr::LOCALHOST.into();
+    let v4 = Some(ExternalIp {
+        public: here,
+        local: Some(here),
+    });
+    let external = ExternalAddresses {
+        v4,
+        v6: None,
+        own: vec![here],
+    };
+    let address = SocketAddr::new(here, port);
+    let relay = Relay::start(settings, credentials, external, &[address]).unwrap();
+    let listener = TcpListener::bind(address).unwrap();
+    loop {
+        let (socket, client) = listener.accept().unwrap();
+        let (handle, tls) = (relay.handle(), Arc::clone(&tls));
+        std::thread::spawn(move || {
+            let mut socket = socket;
+            socket.set_nodelay(true).unwrap();
+            let mut first = [0];
+            socket.peek(&mut first).unwrap();
+            // 0x16 begins a TLS handshake.
+            let tls = (first == [0x16]).then(|| {
+                let mut connection = ServerConnection::new(tls).unwrap();
+                while connection.is_handshaking() {
+                    connection.complete_io(&mut socket).unwrap();
+                }
+                Box::new(connection)
+            });
+            socket.set_nonblocking(true).unwrap();
             let connection = Connection {
-                socket: stream.into_std().unwrap(),
-                tls: None,
+                socket,
+                tls,
                 first: None,
                 seat: Box::new(()),
             };
-            relay.handle().adopt(connection, client, address);
-        }
-    });
+            handle.adopt(connection, client, address);
+        });
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -335,6 +567,86 @@ enum Way {
     Joined,
     TcpUp,
     TcpDown,
+    TlsUp,
+    TlsDown,
+}
+
+/// A server and what it relays.
+struct Rig {
+    server: Server,
+    flow: Flow,
+    load: Load,
+    rate: f64,
+}
+
+impl Rig {
+    fn new(setting: &Setting, kind: Kind, workers: usize, load: Load) -> Self {
+        let server = Server::start(setting, kind, workers);
+        let flow = Flow::new(&server, load);
+        let rate = setting.rate;
+        Self {
+            server,
+            flow,
+            load,
+            rate,
+        }
+    }
+
+    /// The CPU time that relaying one packet costs the server.
+    fn cpu_per_packet(&mut self) -> Measured {
+        let before = self.server.cpu();
+        let run = run(&mut self.flow, self.load, self.rate, PACKETS);
+        let cpu = self.server.cpu() - before;
+        Measured {
+            value: cpu.as_secs_f64() * 1e6 / run.times.len() as f64,
+            lost: run.lost,
+        }
+    }
+
+    /// The time that a packet is under way.
+    fn latency(&mut self, quantile: f64) -> Measured {
+        const PACKETS: usize = LATENCY_RATE as usize;
+        let Ran {
+            mut times, lost, ..
+        } = run(&mut self.flow, self.load, LATENCY_RATE, PACKETS);
+        times.sort_unstable();
+        let value = times[((times.len() - 1) as f64 * quantile) as usize] as f64 / 1e3;
+        Measured { value, lost }
+    }
+}
+
+/// Finds the rate at which the other server begins to lose packets, then what both lose at 80 % of it.
+fn saturation(setting: &Setting, name: &str, rounds: usize) {
+    let load = load(Way::ChannelUp, 160);
+    let mut sides = [Kind::Other, Kind::Ours].map(|kind| Rig::new(setting, kind, 1, load));
+    let bears = |rig: &mut Rig, rate: f64| {
+        let run = run(&mut rig.flow, load, rate, rate as usize);
+        (run.times.len() as f64 / rate, run.kept_pace)
+    };
+    let mut rate = 60_000.0;
+    let limit = loop {
+        let (share, kept_pace) = bears(&mut sides[0], rate);
+        if share < 0.99 {
+            break "";
+        }
+        if !kept_pace {
+            break " (as fast as the generator is)";
+        }
+        rate *= 1.05;
+    };
+    let mut lost = [0; 2];
+    let packets = (rate * 0.8) as usize;
+    for _ in 0..rounds {
+        for (lost, rig) in lost.iter_mut().zip(&mut sides) {
+            *lost += run(&mut rig.flow, load, rate * 0.8, packets).lost;
+        }
+    }
+    println!(
+        "| {name} | packets lost of {} at 80 % of {rate:.0} per second{limit} | {} | {} | | |",
+        packets * rounds,
+        lost[0],
+        lost[1]
+    );
 }
 
 /// What sends, what it sends, and who gets it.
@@ -346,35 +658,39 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(server: &Server, way: Way, burst: usize) -> Self {
+    fn new(server: &Server, load: Load) -> Self {
+        let Load {
+            way,
+            burst,
+            clients,
+            ..
+        } = load;
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket2::SockRef::from(&peer)
             .set_recv_buffer_size(4 << 20)
             .unwrap();
         peer.set_nonblocking(true).unwrap();
         let joined = |socket: &UdpSocket| {
-            // Who sends bursts takes them so, too.
             if burst > 1 {
                 set_udp_option(socket, libc::UDP_GRO, 1);
             }
         };
         joined(&peer);
         let peer_address = peer.local_addr().unwrap();
-        let tcp = matches!(way, Way::TcpUp | Way::TcpDown);
-        let mut clients: Vec<Client> = (0..CLIENTS)
-            .map(|_| {
-                if tcp {
-                    Client::tcp(server.address)
-                } else {
-                    server.client()
+        let mut clients: Vec<Client> = (0..clients)
+            .map(|_| match way {
+                Way::TcpUp | Way::TcpDown => Client::tcp(server.address),
+                Way::TlsUp | Way::TlsDown => {
+                    Client::tls(server.address, Arc::clone(&server.trusting))
                 }
+                _ => server.client(),
             })
             .collect();
         let relayed: Vec<SocketAddr> = clients
             .iter_mut()
             .map(|client| client.allocate(&[]))
             .collect();
-        for n in 0..CLIENTS {
+        for n in 0..clients.len() {
             let to = if way == Way::Joined {
                 relayed[n ^ 1]
             } else {
@@ -392,11 +708,17 @@ impl Flow {
                     socket2::SockRef::from(socket)
                         .set_recv_buffer_size(1 << 20)
                         .unwrap();
+                    // Whoever sends bursts takes them so, too.
+                    joined(socket);
                     socket.set_nonblocking(true).unwrap();
                 }
                 Link::Tcp(stream) => {
                     stream.set_nodelay(true).unwrap();
                     stream.set_nonblocking(true).unwrap();
+                }
+                Link::Tls(stream) => {
+                    stream.sock.set_nodelay(true).unwrap();
+                    stream.sock.set_nonblocking(true).unwrap();
                 }
             }
         }
@@ -431,50 +753,36 @@ fn check(bytes: &[u8], len: usize, seen: &mut [bool]) -> u64 {
     u64::from_be_bytes(bytes[8..16].try_into().unwrap())
 }
 
-/// The CPU time that relaying one packet costs the server. `burst` packets leave for one destination at once.
-fn relayed(server: &Server, way: Way, len: usize, burst: usize) -> Measured {
-    let mut flow = Flow::new(server, way, burst);
-    let before = server.cpu();
-    let (arrived, _) = run(&mut flow, way, len, burst, RATE, PACKETS);
-    let cpu = server.cpu() - before;
-    Measured {
-        value: cpu.as_secs_f64() * 1e6 / arrived as f64,
-        lost: PACKETS - arrived,
-    }
+/// What became of a round.
+struct Ran {
+    /// How long each packet that arrived was under way, in nanoseconds.
+    times: Vec<u64>,
+    /// How many did not arrive.
+    lost: usize,
+    /// Whether the generator was as fast as it should.
+    kept_pace: bool,
 }
 
-/// The time that a packet is under way, both directions mixed.
-fn latency(server: &Server, quantile: f64) -> Measured {
-    let mut flow = Flow::new(server, Way::ChannelUp, 1);
-    let (arrived, mut times) = run(&mut flow, Way::ChannelUp, 160, 1, LATENCY_RATE, PACKETS / 4);
-    times.sort_unstable();
-    let value = times[((times.len() - 1) as f64 * quantile) as usize] as f64 / 1e3;
-    Measured {
-        value,
-        lost: PACKETS / 4 - arrived,
-    }
-}
-
-fn run(
-    flow: &mut Flow,
-    way: Way,
-    len: usize,
-    burst: usize,
-    rate: f64,
-    packets: usize,
-) -> (usize, Vec<u64>) {
+fn run(flow: &mut Flow, load: Load, rate: f64, packets: usize) -> Ran {
+    let Load {
+        way, len, burst, ..
+    } = load;
     let start = Instant::now();
     let mut seen = vec![false; packets];
     let mut times = Vec::with_capacity(packets);
     let mut sent = 0;
     let group = GROUP.max(burst);
-    let mut streams: Vec<Vec<u8>> = vec![Vec::new(); CLIENTS];
+    let packets = packets - packets % group;
+    let mut streams: Vec<Vec<u8>> = vec![Vec::new(); flow.clients.len()];
     let mut quiet_since = Instant::now();
+    let mut took = Duration::ZERO;
     while times.len() < packets {
         let due = ((start.elapsed().as_secs_f64() * rate) as usize).min(packets);
+        // Not too many before it is looked at what has come.
+        let due = due.min(sent + 16 * group);
         while sent + group <= due {
             for _ in 0..group / burst {
-                let n = (sent / burst) % CLIENTS;
+                let n = (sent / burst) % flow.clients.len();
                 let payloads: Vec<Vec<u8>> = (0..burst)
                     .map(|k| payload(len, (sent + k) as u64, start))
                     .collect();
@@ -482,6 +790,7 @@ fn run(
                 sent += burst;
             }
             quiet_since = Instant::now();
+            took = start.elapsed();
         }
         let before = times.len();
         receive(flow, way, len, &mut streams, |bytes| {
@@ -494,7 +803,12 @@ fn run(
             break;
         }
     }
-    (times.len(), times)
+    let kept_pace = took.as_secs_f64() < 1.03 * packets as f64 / rate;
+    Ran {
+        lost: packets - times.len(),
+        times,
+        kept_pace,
+    }
 }
 
 fn send(flow: &mut Flow, way: Way, n: usize, payloads: &[Vec<u8>]) {
@@ -514,10 +828,10 @@ fn send(flow: &mut Flow, way: Way, n: usize, payloads: &[Vec<u8>]) {
                 flow.clients[n].send_to(flow.peer_address, payload);
             }
         }
-        Way::ChannelDown | Way::Data | Way::TcpDown => {
+        Way::ChannelDown | Way::Data | Way::TcpDown | Way::TlsDown => {
             send_burst(&flow.peer, Some(flow.relayed[n]), payloads)
         }
-        Way::TcpUp => {
+        Way::TcpUp | Way::TlsUp => {
             for payload in payloads {
                 let packet = flow.clients[n].channel_data(CHANNEL, payload);
                 flow.clients[n].send(&packet);
@@ -566,7 +880,7 @@ fn receive(
 ) {
     let mut bytes = [0; 65_536];
     match way {
-        Way::ChannelUp | Way::Send | Way::TcpUp => {
+        Way::ChannelUp | Way::Send | Way::TcpUp | Way::TlsUp => {
             for _ in 0..64 {
                 let Ok(len) = flow.peer.recv(&mut bytes) else {
                     break;
@@ -593,12 +907,14 @@ fn receive(
                 }
             }
         }
-        Way::TcpDown => {
+        Way::TcpDown | Way::TlsDown => {
             for (client, partial) in flow.clients.iter_mut().zip(streams) {
-                let Link::Tcp(stream) = &mut client.link else {
-                    unreachable!()
+                let read = match &mut client.link {
+                    Link::Tcp(stream) => stream.read(&mut bytes),
+                    Link::Tls(stream) => stream.read(&mut bytes),
+                    Link::Udp(_) => unreachable!(),
                 };
-                if let Ok(len) = std::io::Read::read(stream, &mut bytes) {
+                if let Ok(len) = read {
                     partial.extend_from_slice(&bytes[..len]);
                 }
                 while let turnstone::stun::Frame::Len(len) = turnstone::stun::frame(partial) {
@@ -628,10 +944,11 @@ fn data_of(bytes: &[u8]) -> &[u8] {
     &bytes[data]
 }
 
-/// What 5,000 allocations with a channel each cost: CPU to make one, and memory to hold one.
-fn allocations(server: &Server) -> (Measured, Measured) {
+/// What 5,000 allocations with a channel each cost: CPU to make one, and memory to hold one. So many clients ask at
+/// once, each its three requests one after the other. The generator looks for answers without sleeping: to wake it
+/// would be counted as the server's work.
+fn allocations(server: &Server, at_once: usize) -> (Measured, Measured) {
     const COUNT: usize = 5_000;
-    raise_file_limit();
     let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
         .unwrap()
         .local_addr()
@@ -640,26 +957,67 @@ fn allocations(server: &Server) -> (Measured, Measured) {
     one.allocate(&[]);
     let (cpu, memory) = (server.cpu(), server.memory());
     let mut held = Vec::with_capacity(COUNT);
-    for _ in 0..COUNT {
-        let mut client = server.client();
-        client.allocate(&[]);
-        assert_eq!(client.bind(CHANNEL, peer), 200);
-        held.push(client);
+    while held.len() < COUNT {
+        let mut clients: Vec<Client> = (0..at_once).map(|_| server.client()).collect();
+        let challenges = ask_all(&mut clients, |_, id| {
+            turn_client::build_with(id, METHOD_ALLOCATE, CLASS_REQUEST, &[]).raw
+        });
+        for (client, answer) in clients.iter_mut().zip(challenges) {
+            assert_eq!(answer.code(), 401);
+            client.nonce = answer.0.get(ATTR_NONCE).unwrap();
+        }
+        let transport = [(ATTR_REQUESTED_TRANSPORT, vec![17, 0, 0, 0])];
+        let allocated = ask_all(&mut clients, |client, id| {
+            client.sealed(id, METHOD_ALLOCATE, &transport).raw
+        });
+        assert!(allocated.iter().all(|answer| answer.code() == 200));
+        let bound = ask_all(&mut clients, |client, id| {
+            let [high, low] = CHANNEL.to_be_bytes();
+            let attributes = [
+                (ATTR_CHANNEL_NUMBER, vec![high, low, 0, 0]),
+                (ATTR_XOR_PEER_ADDRESS, turn_client::xor(peer, id)),
+            ];
+            client.sealed(id, METHOD_CHANNEL_BIND, &attributes).raw
+        });
+        assert!(bound.iter().all(|answer| answer.code() == 200));
+        held.extend(clients);
     }
+    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e6;
     std::thread::sleep(Duration::from_millis(300));
-    let count = COUNT as f64;
-    let cpu = (server.cpu() - cpu).as_secs_f64() * 1e6 / count;
-    let memory = (server.memory() - memory) / count;
-    (
-        Measured {
-            value: cpu,
-            lost: 0,
-        },
-        Measured {
-            value: memory,
-            lost: 0,
-        },
-    )
+    let memory = server.memory() - memory;
+    let per_allocation = |value: f64| Measured {
+        value: value / held.len() as f64,
+        lost: 0,
+    };
+    (per_allocation(cpu), per_allocation(memory))
+}
+
+/// Sends everybody's request and waits for everybody's answer.
+fn ask_all(
+    clients: &mut [Client],
+    request: impl Fn(&Client, [u8; 12]) -> Vec<u8>,
+) -> Vec<turn_client::Answer> {
+    for client in clients.iter_mut() {
+        let id = client.id();
+        let request = request(client, id);
+        client.send(&request);
+    }
+    let asked = Instant::now();
+    let answer = |client: &mut Client| {
+        let Link::Udp(socket) = &client.link else {
+            unreachable!()
+        };
+        socket.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 2_048];
+        loop {
+            match socket.recv(&mut bytes) {
+                Ok(len) => return turn_client::parse(&bytes[..len]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+            assert!(asked.elapsed() < Duration::from_secs(5), "no answer");
+        }
+    };
+    clients.iter_mut().map(answer).collect()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -667,10 +1025,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn pin_to_generator_core() {
-    let pid = std::process::id().to_string();
+fn pin_to(pid: &str, cores: &str) {
     let status = Command::new("taskset")
-        .args(["-cp", GENERATOR_CORE, &pid])
+        .args(["-acp", cores, pid])
         .stdout(Stdio::null())
         .status();
     assert!(status.unwrap().success(), "taskset of util-linux");

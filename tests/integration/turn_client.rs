@@ -1,7 +1,12 @@
 //! A TURN client of our own, blocking and plain, for what other people's clients do not try.
+#![allow(
+    dead_code,
+    reason = "the tests and the bench use different parts of it"
+)]
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stun::attributes::*;
@@ -9,6 +14,7 @@ use stun::error_code::ErrorCodeAttribute;
 use stun::integrity::MessageIntegrity;
 use stun::message::*;
 use stun::xoraddr::XorMappedAddress;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 use turnstone::stun as wire;
 
 /// How long an answer may take.
@@ -23,13 +29,14 @@ pub(crate) const REALM: &str = "example.org";
 pub(crate) enum Link {
     Udp(UdpSocket),
     Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 pub(crate) struct Client {
     pub(crate) link: Link,
     pub(crate) name: String,
     password: String,
-    nonce: Vec<u8>,
+    pub(crate) nonce: Vec<u8>,
     ids: u64,
 }
 
@@ -63,6 +70,13 @@ impl Client {
         Self::over(Link::Tcp(TcpStream::connect(server).unwrap()))
     }
 
+    /// Over TLS, to a server whose certificate `config` trusts for its address.
+    pub(crate) fn tls(server: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        let connection = ClientConnection::new(config, server.ip().into()).unwrap();
+        let stream = TcpStream::connect(server).unwrap();
+        Self::over(Link::Tls(Box::new(StreamOwned::new(connection, stream))))
+    }
+
     fn over(link: Link) -> Self {
         let (name, password) = ("kim".into(), "pw".into());
         Self {
@@ -84,6 +98,7 @@ impl Client {
         match &self.link {
             Link::Udp(socket) => socket.local_addr().unwrap(),
             Link::Tcp(stream) => stream.local_addr().unwrap(),
+            Link::Tls(stream) => stream.sock.local_addr().unwrap(),
         }
     }
 
@@ -91,6 +106,7 @@ impl Client {
         match &mut self.link {
             Link::Udp(socket) => assert_eq!(socket.send(bytes).unwrap(), bytes.len()),
             Link::Tcp(stream) => write_whole(stream, bytes),
+            Link::Tls(stream) => write_whole(&mut **stream, bytes),
         }
     }
 
@@ -106,14 +122,11 @@ impl Client {
             }
             Link::Tcp(stream) => {
                 stream.set_read_timeout(Some(wait))?;
-                let mut bytes = vec![0; 4];
-                stream.read_exact(&mut bytes)?;
-                let wire::Frame::Len(len) = wire::frame(&bytes) else {
-                    panic!("{bytes:?}")
-                };
-                bytes.resize(len, 0);
-                stream.read_exact(&mut bytes[4..])?;
-                Ok(bytes)
+                read_frame(stream)
+            }
+            Link::Tls(stream) => {
+                stream.sock.set_read_timeout(Some(wait))?;
+                read_frame(&mut **stream)
             }
         }
     }
@@ -146,7 +159,7 @@ impl Client {
         }
     }
 
-    fn id(&mut self) -> [u8; 12] {
+    pub(crate) fn id(&mut self) -> [u8; 12] {
         self.ids += 1;
         let mut id = [9; 12];
         id[4..].copy_from_slice(&self.ids.to_be_bytes());
@@ -181,6 +194,17 @@ impl Client {
             assert_eq!(answer.code(), 401);
             self.nonce = answer.0.get(ATTR_NONCE).unwrap();
         }
+        let message = self.sealed(id, method, attributes);
+        self.exchange(&message)
+    }
+
+    /// A request under the nonce that is known.
+    pub(crate) fn sealed(
+        &self,
+        id: [u8; 12],
+        method: Method,
+        attributes: &[(AttrType, Vec<u8>)],
+    ) -> Message {
         let mut message = build_with(id, method, CLASS_REQUEST, attributes);
         message.add(ATTR_USERNAME, self.name.as_bytes());
         message.add(ATTR_REALM, REALM.as_bytes());
@@ -192,7 +216,7 @@ impl Client {
         )
         .add_to(&mut message)
         .unwrap();
-        self.exchange(&message)
+        message
     }
 
     /// Sends a request, again and again where it may get lost (RFC 8489 §6.2.1), until its answer has come.
@@ -277,7 +301,7 @@ impl Client {
         let mut bytes = number.to_be_bytes().to_vec();
         bytes.extend_from_slice(&(data.len() as u16).to_be_bytes());
         bytes.extend_from_slice(data);
-        if matches!(self.link, Link::Tcp(_)) {
+        if !matches!(self.link, Link::Udp(_)) {
             bytes.resize(bytes.len().next_multiple_of(4), 0);
         }
         bytes
@@ -293,8 +317,19 @@ impl Client {
     }
 }
 
+fn read_frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    stream.read_exact(&mut bytes)?;
+    let wire::Frame::Len(len) = wire::frame(&bytes) else {
+        panic!("{bytes:?}")
+    };
+    bytes.resize(len, 0);
+    stream.read_exact(&mut bytes[4..])?;
+    Ok(bytes)
+}
+
 /// Writes all of it, also to a stream that does not block.
-fn write_whole(stream: &mut TcpStream, mut bytes: &[u8]) {
+fn write_whole(stream: &mut impl Write, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match stream.write(bytes) {
             Ok(written) => bytes = &bytes[written..],
