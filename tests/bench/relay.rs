@@ -781,13 +781,18 @@ fn run(flow: &mut Flow, load: Load, rate: f64, packets: usize) -> Ran {
         // Not too many before it is looked at what has come.
         let due = due.min(sent + 16 * group);
         while sent + group <= due {
-            for _ in 0..group / burst {
-                let n = (sent / burst) % flow.clients.len();
-                let payloads: Vec<Vec<u8>> = (0..burst)
-                    .map(|k| payload(len, (sent + k) as u64, start))
-                    .collect();
-                send(flow, way, n, &payloads);
-                sent += burst;
+            // All are made before the first leaves, so that they leave at once whatever they are.
+            let leaving: Vec<(usize, Vec<Vec<u8>>)> = (0..group / burst)
+                .map(|_| {
+                    let n = (sent / burst) % flow.clients.len();
+                    let numbers = sent..sent + burst;
+                    sent += burst;
+                    let packets = numbers.map(|number| payload(len, number as u64, start));
+                    (n, packets.map(|p| wrap(flow, way, n, p)).collect())
+                })
+                .collect();
+            for (n, packets) in leaving {
+                send(flow, way, n, &packets);
             }
             quiet_since = Instant::now();
             took = start.elapsed();
@@ -811,32 +816,26 @@ fn run(flow: &mut Flow, load: Load, rate: f64, packets: usize) -> Ran {
     }
 }
 
-fn send(flow: &mut Flow, way: Way, n: usize, payloads: &[Vec<u8>]) {
+/// What carries a payload on its way to the server.
+fn wrap(flow: &mut Flow, way: Way, n: usize, payload: Vec<u8>) -> Vec<u8> {
     match way {
-        Way::ChannelUp | Way::Joined => {
-            let packets: Vec<Vec<u8>> = payloads
-                .iter()
-                .map(|p| flow.clients[n].channel_data(CHANNEL, p))
-                .collect();
-            let Link::Udp(socket) = &flow.clients[n].link else {
-                unreachable!()
-            };
-            send_burst(socket, None, &packets);
+        Way::ChannelUp | Way::Joined | Way::TcpUp | Way::TlsUp => {
+            flow.clients[n].channel_data(CHANNEL, &payload)
         }
-        Way::Send => {
-            for payload in payloads {
-                flow.clients[n].send_to(flow.peer_address, payload);
-            }
+        Way::Send => flow.clients[n].indication(flow.peer_address, &payload, &[]),
+        Way::ChannelDown | Way::Data | Way::TcpDown | Way::TlsDown => payload,
+    }
+}
+
+fn send(flow: &mut Flow, way: Way, n: usize, packets: &[Vec<u8>]) {
+    match (way, &flow.clients[n].link) {
+        (Way::ChannelDown | Way::Data | Way::TcpDown | Way::TlsDown, _) => {
+            send_burst(&flow.peer, Some(flow.relayed[n]), packets);
         }
-        Way::ChannelDown | Way::Data | Way::TcpDown | Way::TlsDown => {
-            send_burst(&flow.peer, Some(flow.relayed[n]), payloads)
-        }
-        Way::TcpUp | Way::TlsUp => {
-            for payload in payloads {
-                let packet = flow.clients[n].channel_data(CHANNEL, payload);
-                flow.clients[n].send(&packet);
-            }
-        }
+        (_, Link::Udp(socket)) => send_burst(socket, None, packets),
+        _ => packets
+            .iter()
+            .for_each(|packet| flow.clients[n].send(packet)),
     }
 }
 
