@@ -50,6 +50,84 @@ impl FromStr for SessionId {
     }
 }
 
+/// Makes a type of id that is a random UUID, written as one.
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// An id that nobody can guess (122 random bits).
+            #[must_use]
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+random_id! {
+    /// A file that was shared, as it stands in its link.
+    FileId
+}
+
+random_id! {
+    /// An invitation, for whoever revokes it. What opens the room is its secret.
+    InviteId
+}
+
+random_id! {
+    /// An API key, for whoever lists and revokes it.
+    KeyId
+}
+
+random_id! {
+    /// Something that happened, waiting to be told to another program.
+    EventId
+}
+
+/// A room that is kept. Names change and are given anew; this stays, and is never given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomId(i64);
+
+impl RoomId {
+    /// An id that is not in use (62 random bits; positive, so that databases and JSON agree on it).
+    #[must_use]
+    pub fn random() -> Self {
+        let (high, _) = Uuid::new_v4().as_u64_pair();
+        // The version's four bits (RFC 9562 §4.2) are fixed: the rest is pushed together around them.
+        let random = (high >> 16 << 12) | (high & 0x0fff);
+        Self(i64::try_from(random >> 1).unwrap_or(i64::MAX))
+    }
+
+    /// The id with this number.
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The id's number.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// One open socket, as the rooms know it. A session may move from one to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(u64);

@@ -10,6 +10,7 @@
 //! | [`relay`] | shell | STUN/TURN: the ports, workers and timers around the core in `turn` |
 //! | [`admin`] | shell | health and metrics for the operator, on an address of their own |
 //! | [`rooms`] | | the one task that owns the room core, and the handle to it |
+//! | [`store`] | | what outlives a restart: database and files |
 //! | [`room`] | core | who is in which room, and who may send what to whom |
 //! | [`turn`] | core | allocations, permissions, channels, credentials, and when they end |
 //! | [`stun`] | | what STUN and TURN packets look like, read where they lie |
@@ -29,6 +30,7 @@ pub mod room;
 pub mod rooms;
 pub mod server;
 pub mod signaling;
+pub mod store;
 pub mod stun;
 pub mod turn;
 pub mod web;

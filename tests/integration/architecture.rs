@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("room", &["message", "id"]),
     ("turn", &["stun", "id"]),
     ("rooms", &["room", "message", "id"]),
+    ("store", &["message", "id"]),
     ("web", &["id"]),
     ("signaling", &["rooms", "room", "message", "id"]),
     ("relay", &["turn", "stun", "id"]),

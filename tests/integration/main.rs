@@ -8,6 +8,7 @@
 
 mod acts;
 mod admin;
+mod admin;
 mod architecture;
 mod assets;
 mod conformance;
@@ -24,6 +25,7 @@ mod samples;
 mod server;
 mod settings;
 mod signaling;
+mod store;
 mod systemd;
 mod turn;
 mod turn_client;

@@ -1,0 +1,436 @@
+//! Files that people share in kept rooms: what is known of them, and their bytes.
+//!
+//! A file arrives in pieces and lies in pieces: each is a blob of its own, written before the database
+//! says so. An upload can therefore break off and go on anywhere, after a restart or on another node,
+//! and one of any size needs no more memory than a piece.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
+use ring::digest::{Context, SHA256};
+use sqlx::any::AnyRow;
+
+use super::blobs::Blobs;
+use super::rooms::{found, hold_room};
+use super::{Columns, Error, Store, error, hexadecimal, number, text};
+use crate::id::{FileId, RoomId, SessionId};
+
+/// The largest piece in bytes: what one upload needs of memory, and few enough pieces.
+const PIECE: usize = 4 * 1024 * 1024;
+
+/// How many pieces one file may have. Whoever sends a file a byte at a time meets it.
+const PIECES_MAX: i64 = 10_000;
+
+/// How many files one room may have.
+const FILES_MAX: i64 = 10_000;
+
+/// How many uploads have their digest at hand. Others are read again at their end.
+const DIGESTS_MAX: usize = 1024;
+
+/// When a piece whose upload crashed between blob and database is removed, in milliseconds.
+const UNCLAIMED: u64 = 60 * 60 * 1000;
+
+/// A file to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// Into which room.
+    pub room: RoomId,
+    /// What it is called, as people see it.
+    pub name: String,
+    /// Its media type.
+    pub kind: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Who shares it.
+    pub session: SessionId,
+    /// What that person is called.
+    pub username: String,
+    /// For whom alone; `None` is everyone in the room.
+    pub to: Option<SessionId>,
+    /// Now, in milliseconds since 1970.
+    pub created: u64,
+}
+
+/// A file, whole or on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// As it stands in its link.
+    pub id: FileId,
+    /// What was announced.
+    pub of: NewFile,
+    /// How many bytes are here.
+    pub received: u64,
+    /// The SHA-256 of its bytes in hexadecimal, once whole.
+    pub sha256: Option<String>,
+    /// When it was whole, in milliseconds since 1970.
+    pub completed: Option<u64>,
+}
+
+/// The digests of uploads that go on: the position, and the state there.
+#[derive(Default)]
+pub(super) struct Digests(Mutex<HashMap<FileId, (u64, Context)>>);
+
+struct Piece {
+    start: u64,
+    size: u64,
+    key: String,
+}
+
+impl Store {
+    /// Announces a file. An empty one is whole at once.
+    ///
+    /// # Errors
+    /// [`Error::TooMuch`] when it is too large, or the room or all rooms have too much already;
+    /// [`Error::NotFound`] when the room is not kept.
+    pub async fn create_file(&self, file: &NewFile) -> Result<File, Error> {
+        if file.size > self.settings.file_size {
+            return Err(Error::TooMuch);
+        }
+        let mut tx = self.database.begin().await?;
+        hold_room(&mut tx, file.room).await?;
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS everywhere, \
+             CAST(COALESCE(SUM(CASE WHEN room = $1 THEN size ELSE 0 END), 0) AS BIGINT) AS here, \
+             COUNT(CASE WHEN room = $1 THEN 1 END) AS files FROM files",
+        )
+        .bind(file.room.number())
+        .fetch_one(tx.on())
+        .await?;
+        let fits = |taken: u64, limit: u64| taken.saturating_add(file.size) <= limit;
+        if !fits(row.number("everywhere")?, self.settings.all_files)
+            || !fits(row.number("here")?, self.settings.room_files)
+            || row.signed("files")? >= FILES_MAX
+        {
+            return Err(Error::TooMuch);
+        }
+        let id = FileId::random();
+        sqlx::query(
+            "INSERT INTO files (id, room, name, kind, size, received, session, username, to_session, \
+             created) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9)",
+        )
+        .bind(id.to_string())
+        .bind(file.room.number())
+        .bind(text(&file.name))
+        .bind(text(&file.kind))
+        .bind(number(file.size))
+        .bind(file.session.to_string())
+        .bind(text(&file.username))
+        .bind(file.to.map(|to| to.to_string()))
+        .bind(number(file.created))
+        .execute(tx.on())
+        .await?;
+        tx.commit().await?;
+        if file.size == 0 {
+            return self.complete(id, file.created).await;
+        }
+        self.file(id).await
+    }
+
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub async fn file(&self, id: FileId) -> Result<File, Error> {
+        let row = sqlx::query("SELECT * FROM files WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_one(&self.database.pool)
+            .await?;
+        read_file(&row)
+    }
+
+    /// A room's whole files, oldest first, as `reader` may see them; `None` leaves out all private ones.
+    ///
+    /// # Errors
+    /// When the store is not available.
+    pub async fn files(&self, room: RoomId, reader: Option<SessionId>) -> Result<Vec<File>, Error> {
+        let reader = reader.map(|reader| reader.to_string());
+        let rows = sqlx::query(
+            "SELECT * FROM files WHERE room = $1 AND completed IS NOT NULL \
+             AND (to_session IS NULL OR to_session = $2 OR session = $2) ORDER BY created, id",
+        )
+        .bind(room.number())
+        // No session has an empty id.
+        .bind(reader.unwrap_or_default())
+        .fetch_all(&self.database.pool)
+        .await?;
+        rows.iter().map(read_file).collect()
+    }
+
+    /// Takes in bytes of a file from `position` on, until they end, break off, or the file is whole.
+    /// What had arrived before a break is kept; [`Self::file`] tells where to go on.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the file does not end at `position`, [`Error::TooMuch`] when more
+    /// comes than was announced, [`Error::Broken`] when the bytes break off.
+    pub async fn receive<E>(
+        &self,
+        id: FileId,
+        position: u64,
+        bytes: impl Stream<Item = Result<Bytes, E>>,
+        now: u64,
+    ) -> Result<File, Error> {
+        let file = self.file(id).await?;
+        if file.received != position || file.completed.is_some() {
+            return Err(Error::Conflict);
+        }
+        let mut upload = Upload {
+            store: self,
+            id,
+            size: file.of.size,
+            at: position,
+            digest: self.digests.take(id, position),
+            began: (now, Instant::now()),
+        };
+        let mut bytes = pin!(bytes);
+        let mut piece = BytesMut::new();
+        let ended = loop {
+            match bytes.next().await {
+                None => break Ok(()),
+                Some(Err(_)) => break Err(Error::Broken),
+                Some(Ok(chunk)) => {
+                    let coming = upload.at + piece.len() as u64 + chunk.len() as u64;
+                    if coming > file.of.size {
+                        break Err(Error::TooMuch);
+                    }
+                    let mut chunk = chunk;
+                    while !chunk.is_empty() {
+                        let now = chunk.split_to(chunk.len().min(PIECE - piece.len()));
+                        piece.extend_from_slice(&now);
+                        if piece.len() == PIECE {
+                            upload.keep(piece.split().freeze()).await?;
+                        }
+                    }
+                }
+            }
+        };
+        if !piece.is_empty() {
+            upload.keep(piece.freeze()).await?;
+        }
+        let (at, digest) = (upload.at, upload.digest);
+        if let Some(digest) = digest {
+            self.digests.put(id, at, digest);
+        }
+        ended?;
+        if at == file.of.size {
+            return self.complete(id, now).await;
+        }
+        self.file(id).await
+    }
+
+    /// The bytes of a file in `range`, a piece at a time. `range` must lie within what has arrived.
+    pub fn read_file(
+        &self,
+        id: FileId,
+        range: Range<u64>,
+    ) -> impl Stream<Item = Result<Bytes, Error>> + Send + use<> {
+        let store = self.clone();
+        stream::try_unfold((store, range), move |(store, left)| async move {
+            if left.is_empty() {
+                return Ok(None);
+            }
+            let row = sqlx::query(
+                "SELECT start, size, key FROM parts WHERE file = $1 AND start <= $2 \
+                 ORDER BY start DESC LIMIT 1",
+            )
+            .bind(id.to_string())
+            .bind(number(left.start))
+            .fetch_one(&store.database.pool)
+            .await?;
+            let piece = read_piece(&row)?;
+            let from = left.start - piece.start;
+            let to = (left.end - piece.start).min(piece.size);
+            if from >= to {
+                return Err(Error::NotFound);
+            }
+            let bytes = store.blobs.get_range(&piece.key, from, to).await?;
+            if bytes.len() as u64 != to - from {
+                return Err(error::damaged("a piece of a file is too short"));
+            }
+            let rest = left.start + bytes.len() as u64..left.end;
+            Ok(Some((bytes, (store, rest))))
+        })
+    }
+
+    /// Deletes a file, whole or not. Its bytes go with the next sweep after `now`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub async fn delete_file(&self, id: FileId, now: u64) -> Result<(), Error> {
+        let mut tx = self.database.begin().await?;
+        sqlx::query("INSERT INTO graves (key, due) SELECT key, $2 FROM parts WHERE file = $1")
+            .bind(id.to_string())
+            .bind(number(now))
+            .execute(tx.on())
+            .await?;
+        let done = sqlx::query("DELETE FROM files WHERE id = $1")
+            .bind(id.to_string())
+            .execute(tx.on())
+            .await?;
+        found(done.rows_affected())?;
+        tx.commit().await
+    }
+
+    /// All bytes are here: notes the digest and that the file is whole.
+    async fn complete(&self, id: FileId, now: u64) -> Result<File, Error> {
+        let file = self.file(id).await?;
+        let digest = match self.digests.take(id, file.of.size) {
+            Some(digest) => digest,
+            // It went on after a restart, or on another node.
+            None => {
+                let mut digest = Context::new(&SHA256);
+                let mut bytes = pin!(self.read_file(id, 0..file.of.size));
+                while let Some(chunk) = bytes.next().await {
+                    digest.update(&chunk?);
+                }
+                digest
+            }
+        };
+        let mut tx = self.database.begin().await?;
+        sqlx::query(
+            "UPDATE files SET sha256 = $2, completed = $3 \
+             WHERE id = $1 AND received = size AND completed IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(hexadecimal(digest.finish().as_ref()))
+        .bind(number(now))
+        .execute(tx.on())
+        .await?;
+        tx.commit().await?;
+        self.file(id).await
+    }
+}
+
+/// One run of bytes into a file.
+struct Upload<'a> {
+    store: &'a Store,
+    id: FileId,
+    size: u64,
+    at: u64,
+    digest: Option<Context>,
+    /// The same moment by both clocks: an upload may take hours.
+    began: (u64, Instant),
+}
+
+impl Upload<'_> {
+    /// Keeps a piece: first where it will lie is noted, then it is written, then it is the file's.
+    async fn keep(&mut self, bytes: Bytes) -> Result<(), Error> {
+        let key = Blobs::new_key();
+        let database = &self.store.database;
+        let mut tx = database.begin().await?;
+        sqlx::query("INSERT INTO graves (key, due) VALUES ($1, $2)")
+            .bind(key.as_str())
+            .bind(number(self.now().saturating_add(UNCLAIMED)))
+            .execute(tx.on())
+            .await?;
+        tx.commit().await?;
+        self.store.blobs.put(&key, bytes.clone()).await?;
+
+        let end = self.at + bytes.len() as u64;
+        let mut tx = database.begin().await?;
+        // Only one of two who send the same part at the same time gets further than this.
+        let done = sqlx::query(
+            "UPDATE files SET received = $3 WHERE id = $1 AND received = $2 AND completed IS NULL \
+             AND $3 <= $4",
+        )
+        .bind(self.id.to_string())
+        .bind(number(self.at))
+        .bind(number(end))
+        .bind(number(self.size))
+        .execute(tx.on())
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(Error::Conflict);
+        }
+        let row = sqlx::query("SELECT COUNT(*) AS pieces FROM parts WHERE file = $1")
+            .bind(self.id.to_string())
+            .fetch_one(tx.on())
+            .await?;
+        if row.signed("pieces")? >= PIECES_MAX {
+            return Err(Error::TooMuch);
+        }
+        sqlx::query("INSERT INTO parts (file, start, size, key) VALUES ($1, $2, $3, $4)")
+            .bind(self.id.to_string())
+            .bind(number(self.at))
+            .bind(number(bytes.len() as u64))
+            .bind(key.as_str())
+            .execute(tx.on())
+            .await?;
+        // Past due, the piece may be being removed at this very moment: writing it took an hour.
+        let claimed = sqlx::query("DELETE FROM graves WHERE key = $1 AND due > $2")
+            .bind(key.as_str())
+            .bind(number(self.now()))
+            .execute(tx.on())
+            .await?;
+        if claimed.rows_affected() == 0 {
+            return Err(Error::Conflict);
+        }
+        tx.commit().await?;
+        if let Some(digest) = &mut self.digest {
+            digest.update(&bytes);
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    fn now(&self) -> u64 {
+        let (unix, monotonic) = self.began;
+        let since = u64::try_from(monotonic.elapsed().as_millis()).unwrap_or(u64::MAX);
+        unix.saturating_add(since)
+    }
+}
+
+impl Digests {
+    /// The digest of a file at this position, if it is at hand.
+    fn take(&self, id: FileId, position: u64) -> Option<Context> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.remove(&id) {
+            Some((at, digest)) if at == position => Some(digest),
+            _ => (position == 0).then(|| Context::new(&SHA256)),
+        }
+    }
+
+    fn put(&self, id: FileId, position: u64, digest: Context) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < DIGESTS_MAX {
+            all.insert(id, (position, digest));
+        }
+    }
+
+    /// Forgets uploads that are no longer there.
+    pub(super) fn keep_only(self: &Arc<Self>, there: impl Fn(FileId) -> bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|&id, _| there(id));
+    }
+}
+
+fn read_piece(row: &AnyRow) -> Result<Piece, Error> {
+    Ok(Piece {
+        start: row.number("start")?,
+        size: row.number("size")?,
+        key: row.text("key")?,
+    })
+}
+
+fn read_file(row: &AnyRow) -> Result<File, Error> {
+    Ok(File {
+        id: row.parsed("id")?,
+        of: NewFile {
+            room: RoomId::new(row.signed("room")?),
+            name: row.text("name")?,
+            kind: row.text("kind")?,
+            size: row.number("size")?,
+            session: row.parsed("session")?,
+            username: row.text("username")?,
+            to: row.parsed_if_any("to_session")?,
+            created: row.number("created")?,
+        },
+        received: row.number("received")?,
+        sha256: row.text_if_any("sha256")?,
+        completed: row.number_if_any("completed")?,
+    })
+}

@@ -1,0 +1,198 @@
+//! What ends by itself: rooms, messages, files and invitations whose time is over.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::database::Tx;
+use super::rooms::{delete_room, milliseconds};
+use super::{Columns, Error, Store, number};
+use crate::id::{FileId, RoomId, RoomName};
+
+/// How many rows one transaction deletes: others who write wait no longer than that takes.
+const STEP: i64 = 500;
+
+/// How many steps one sweep takes of each kind; the next goes on.
+const STEPS: usize = 200;
+
+/// How long an upload may take that nobody finishes.
+const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an invitation that is no good any more stays in the list, for people who wonder.
+const INVITE_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long an event waits for its receiver to come back.
+const EVENT_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// What a sweep has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Rooms, so that people in them can be told.
+    pub rooms: Vec<(RoomId, RoomName)>,
+    /// How many messages, apart from those of the rooms.
+    pub messages: u64,
+    /// How many files, apart from those of the rooms.
+    pub files: u64,
+    /// How many invitations.
+    pub invites: u64,
+    /// How many events that never arrived.
+    pub events: u64,
+    /// How many pieces of files were removed from where they lay.
+    pub pieces: u64,
+}
+
+impl Store {
+    /// Ends whatever was due by `now`, and removes the bytes of files that are gone. To be called
+    /// every few minutes; it never holds others up for long.
+    ///
+    /// # Errors
+    /// When the store is not available; what was ended before stays ended.
+    pub async fn sweep(&self, now: u64) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        self.sweep_rooms(now, &mut swept).await?;
+        let keep = &self.settings;
+        if let Some(keep) = keep.keep_messages {
+            let until = before(now, keep);
+            for _ in 0..STEPS {
+                let gone = self
+                    .delete(
+                        "DELETE FROM messages WHERE (room, seq) IN \
+                         (SELECT room, seq FROM messages WHERE time < $1 LIMIT $2)",
+                        until,
+                    )
+                    .await?;
+                swept.messages += gone;
+                if gone == 0 {
+                    break;
+                }
+            }
+        }
+        let old = keep.keep_files.map_or(i64::MIN, |keep| before(now, keep));
+        swept.files = self.sweep_files(old, before(now, UNFINISHED), now).await?;
+        swept.invites = self
+            .delete(
+                "DELETE FROM invites WHERE id IN (SELECT id FROM invites \
+                 WHERE revoked < $1 OR expires < $1 OR (used >= uses AND created < $1) LIMIT $2)",
+                before(now, INVITE_REMEMBERED),
+            )
+            .await?;
+        swept.events = self
+            .delete(
+                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created < $1 LIMIT $2)",
+                before(now, EVENT_LIFE),
+            )
+            .await?;
+        swept.pieces = self.bury(now).await?;
+        Ok(swept)
+    }
+
+    async fn sweep_rooms(&self, now: u64, swept: &mut Swept) -> Result<(), Error> {
+        let forgotten = self
+            .settings
+            .keep_rooms
+            .map_or(i64::MIN, |keep| before(now, keep));
+        for _ in 0..STEPS {
+            // One at a time: a room may take much with it.
+            let mut tx = self.database.begin().await?;
+            let row = sqlx::query(
+                "SELECT id, name FROM rooms WHERE expires <= $1 OR last_active < $2 \
+                 OR last_active + idle <= $1 LIMIT 1",
+            )
+            .bind(number(now))
+            .bind(forgotten)
+            .fetch_optional(tx.on())
+            .await?;
+            let Some(row) = row else { return Ok(()) };
+            let id = RoomId::new(row.signed("id")?);
+            match delete_room(&mut tx, id, now).await {
+                Ok(()) => {
+                    tx.commit().await?;
+                    swept.rooms.push((id, row.parsed("name")?));
+                }
+                // Another node was faster.
+                Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes files from before `old`, and uploads from before `unfinished` that are not whole.
+    async fn sweep_files(&self, old: i64, unfinished: i64, now: u64) -> Result<u64, Error> {
+        let mut gone = 0;
+        for _ in 0..STEPS {
+            let rows = sqlx::query(
+                "SELECT id FROM files WHERE created < $1 OR (completed IS NULL AND created < $2) \
+                 ORDER BY created LIMIT $3",
+            )
+            .bind(old)
+            .bind(unfinished)
+            .bind(STEP)
+            .fetch_all(&self.database.pool)
+            .await?;
+            if rows.is_empty() {
+                break;
+            }
+            let mut ids = HashSet::new();
+            for row in &rows {
+                let id: FileId = row.parsed("id")?;
+                ids.insert(id);
+                match self.delete_file(id, now).await {
+                    Ok(()) => gone += 1,
+                    Err(Error::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.digests.keep_only(|id| !ids.contains(&id));
+        }
+        Ok(gone)
+    }
+
+    /// Removes pieces that belong to no file. The note of one goes after the piece itself.
+    async fn bury(&self, now: u64) -> Result<u64, Error> {
+        let mut buried = 0;
+        for _ in 0..STEPS {
+            let rows = sqlx::query("SELECT key FROM graves WHERE due <= $1 ORDER BY due LIMIT $2")
+                .bind(number(now))
+                .bind(STEP)
+                .fetch_all(&self.database.pool)
+                .await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let key: String = row.try_get("key")?;
+                self.blobs.delete(&key).await?;
+                let mut tx = self.database.begin().await?;
+                forget(&mut tx, &key).await?;
+                tx.commit().await?;
+                buried += 1;
+            }
+        }
+        Ok(buried)
+    }
+
+    async fn delete(&self, statement: &'static str, until: i64) -> Result<u64, Error> {
+        let mut tx = self.database.begin().await?;
+        let done = sqlx::query(statement)
+            .bind(until)
+            .bind(STEP)
+            .execute(tx.on())
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+}
+
+async fn forget(tx: &mut Tx<'_>, key: &str) -> Result<(), Error> {
+    sqlx::query("DELETE FROM graves WHERE key = $1")
+        .bind(key)
+        .execute(tx.on())
+        .await?;
+    Ok(())
+}
+
+fn before(now: u64, how_long: Duration) -> i64 {
+    number(now).saturating_sub(milliseconds(how_long))
+}

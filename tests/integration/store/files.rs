@@ -1,0 +1,221 @@
+//! Files that people share.
+
+use std::convert::Infallible;
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use ring::digest;
+use turnstone::id::{FileId, RoomId, SessionId};
+use turnstone::store::{Error, NewFile, Store};
+
+use super::harness::{MINUTE, NOW, Place, on_both, room};
+
+on_both!(
+    a_file_arrives_in_runs_and_is_read_in_ranges,
+    an_upload_goes_on_after_a_restart,
+    only_one_of_two_at_the_same_place_goes_on,
+    files_have_limits,
+    private_files_are_for_two,
+    the_bytes_go_with_the_room,
+);
+
+const MIB: u64 = 1024 * 1024;
+
+fn new_file(room: RoomId, size: u64) -> NewFile {
+    NewFile {
+        room,
+        name: "Käse.bin".to_owned(),
+        kind: "application/octet-stream".to_owned(),
+        size,
+        session: SessionId::random(),
+        username: "Ann".to_owned(),
+        to: None,
+        created: NOW,
+    }
+}
+
+/// Bytes that differ at each place, as they would stand from `start` to `end` of a file.
+fn content(start: u64, end: u64) -> Vec<u8> {
+    (start..end).map(|at| (at % 251 ^ at >> 16) as u8).collect()
+}
+
+fn chunks(start: u64, end: u64) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let bytes = Bytes::from(content(start, end));
+    stream::unfold(bytes, |mut bytes| async move {
+        let next = bytes.split_to(bytes.len().min(70_001));
+        (!next.is_empty()).then_some((Ok(next), bytes))
+    })
+}
+
+async fn read(store: &Store, id: FileId, start: u64, end: u64) -> Result<Vec<u8>, Error> {
+    let bytes = store.read_file(id, start..end);
+    pin!(bytes)
+        .try_fold(Vec::new(), |mut all, chunk| async move {
+            all.extend_from_slice(&chunk);
+            Ok(all)
+        })
+        .await
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+async fn a_file_arrives_in_runs_and_is_read_in_ranges(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let size = 9 * MIB + 17;
+    let wanted = new_file(id, size);
+    let file = store.create_file(&wanted).await.unwrap();
+    assert_eq!(
+        (file.of.clone(), file.received, file.completed),
+        (wanted, 0, None)
+    );
+    let file = store
+        .receive(file.id, 0, chunks(0, 5 * MIB + 3), NOW + 1)
+        .await
+        .unwrap();
+    assert_eq!((file.received, file.completed), (5 * MIB + 3, None));
+    assert!(
+        store.files(id, None).await.unwrap().is_empty(),
+        "not whole yet"
+    );
+    let file = store
+        .receive(file.id, 5 * MIB + 3, chunks(5 * MIB + 3, size), NOW + 2)
+        .await
+        .unwrap();
+    assert_eq!((file.received, file.completed), (size, Some(NOW + 2)));
+    assert_eq!(file.sha256, Some(sha256(&content(0, size))));
+    assert_eq!(
+        store.files(id, None).await.unwrap(),
+        std::slice::from_ref(&file)
+    );
+    for (start, end) in [
+        (0, size),
+        (0, 1),
+        (4 * MIB - 1, 4 * MIB + 1),
+        (5 * MIB, size),
+        (size - 1, size),
+        (7, 7),
+    ] {
+        assert!(
+            read(&store, file.id, start, end).await.unwrap() == content(start, end),
+            "{start}..{end}"
+        );
+    }
+    assert!(read(&store, file.id, 0, size + 1).await.is_err());
+    let more = store.receive(file.id, size, chunks(0, 1), NOW).await;
+    assert!(matches!(more, Err(Error::Conflict)), "{more:?}");
+    let empty = store.create_file(&new_file(id, 0)).await.unwrap();
+    assert_eq!(empty.sha256, Some(sha256(b"")));
+}
+
+async fn an_upload_goes_on_after_a_restart(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let file = store.create_file(&new_file(id, 6 * MIB)).await.unwrap();
+    let breaking = chunks(0, 5 * MIB).map_err(|never| -> &str { match never {} });
+    let breaking = breaking.chain(stream::once(async { Err("the phone went into a tunnel") }));
+    let broken = store.receive(file.id, 0, breaking, NOW).await;
+    assert!(matches!(broken, Err(Error::Broken)), "{broken:?}");
+    store.close().await;
+    let store = place.open().await;
+    let received = store.file(file.id).await.unwrap().received;
+    assert_eq!(received, 5 * MIB, "what had arrived is kept");
+    let file = store
+        .receive(file.id, received, chunks(received, 6 * MIB), NOW)
+        .await
+        .unwrap();
+    assert_eq!(file.sha256, Some(sha256(&content(0, 6 * MIB))));
+    assert!(read(&store, file.id, 0, 6 * MIB).await.unwrap() == content(0, 6 * MIB));
+}
+
+async fn only_one_of_two_at_the_same_place_goes_on(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let file = store.create_file(&new_file(id, MIB)).await.unwrap();
+    let wrong = store.receive(file.id, 5, chunks(5, MIB), NOW).await;
+    assert!(matches!(wrong, Err(Error::Conflict)), "{wrong:?}");
+    let both = futures_util::join!(
+        store.receive(file.id, 0, chunks(0, MIB), NOW),
+        store.receive(file.id, 0, chunks(0, MIB), NOW),
+    );
+    let (one, other) = both;
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    assert!(read(&store, file.id, 0, MIB).await.unwrap() == content(0, MIB));
+    // What the other had written is removed once it cannot be waiting for its turn any more.
+    assert_eq!(store.sweep(NOW + 30 * MINUTE).await.unwrap().pieces, 0);
+    assert_eq!(
+        store.sweep(NOW + 61 * MINUTE).await.unwrap().pieces,
+        place.pieces().len() as u64
+    );
+    assert_eq!(place.pieces().len(), 1);
+}
+
+async fn files_have_limits(place: Place) {
+    let mut settings = place.settings();
+    settings.file_size = 100;
+    settings.room_files = 150;
+    settings.all_files = 220;
+    let store = Store::open(settings, &place.dir).await.unwrap();
+    let tea = room(&store, "Tea").await;
+    let coffee = room(&store, "Coffee").await;
+    let refused = |made: Result<turnstone::store::File, Error>| {
+        assert!(matches!(made, Err(Error::TooMuch)), "{made:?}");
+    };
+    refused(store.create_file(&new_file(tea, 101)).await);
+    let file = store.create_file(&new_file(tea, 100)).await.unwrap();
+    refused(store.create_file(&new_file(tea, 51)).await);
+    store.create_file(&new_file(coffee, 100)).await.unwrap();
+    refused(store.create_file(&new_file(coffee, 21)).await);
+    store.create_file(&new_file(coffee, 20)).await.unwrap();
+    let over = store.receive(file.id, 0, chunks(0, 101), NOW).await;
+    assert!(matches!(over, Err(Error::TooMuch)), "{over:?}");
+    assert_eq!(store.file(file.id).await.unwrap().completed, None);
+    store.delete_file(file.id, NOW).await.unwrap();
+    store.create_file(&new_file(tea, 100)).await.unwrap();
+}
+
+async fn private_files_are_for_two(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let bob = SessionId::random();
+    let private = NewFile {
+        to: Some(bob),
+        ..new_file(id, 3)
+    };
+    let file = store.create_file(&private).await.unwrap();
+    store.receive(file.id, 0, chunks(0, 3), NOW).await.unwrap();
+    for (reader, expected) in [
+        (Some(private.session), 1),
+        (Some(bob), 1),
+        (Some(SessionId::random()), 0),
+        (None, 0),
+    ] {
+        assert_eq!(store.files(id, reader).await.unwrap().len(), expected);
+    }
+}
+
+async fn the_bytes_go_with_the_room(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let other = room(&store, "Coffee").await;
+    for room in [id, other] {
+        let file = store.create_file(&new_file(room, 5 * MIB)).await.unwrap();
+        store
+            .receive(file.id, 0, chunks(0, 5 * MIB), NOW)
+            .await
+            .unwrap();
+    }
+    assert_eq!(place.pieces().len(), 4);
+    store.delete_room(id, NOW + 1).await.unwrap();
+    assert_eq!(store.sweep(NOW + 2).await.unwrap().pieces, 2);
+    assert_eq!(place.pieces().len(), 2);
+    assert_eq!(store.files(other, None).await.unwrap().len(), 1);
+}

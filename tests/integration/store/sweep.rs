@@ -1,0 +1,149 @@
+//! What ends by itself, with time as an argument.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use turnstone::id::SessionId;
+use turnstone::message::Role;
+use turnstone::store::{NewEvent, NewFile, NewInvite, Store, Swept, Window};
+
+use super::harness::{DAY, MINUTE, NOW, Place, message, name, new_room, on_both, room};
+
+on_both!(
+    rooms_end_by_date_by_idleness_and_when_forgotten,
+    old_messages_and_files_go_and_new_ones_stay,
+    uploads_invitations_and_events_do_not_wait_for_ever,
+    nothing_is_swept_before_its_time,
+);
+
+async fn rooms_end_by_date_by_idleness_and_when_forgotten(place: Place) {
+    let mut settings = place.settings();
+    settings.keep_rooms = Some(Duration::from_secs(100 * 24 * 3600));
+    let store = Store::open(settings, &place.dir).await.unwrap();
+    let mut dated = new_room("dated");
+    dated.settings.expires = Some(NOW + 2 * DAY);
+    let dated = store.create_room(&dated).await.unwrap().id;
+    let mut idle = new_room("idle");
+    idle.settings.idle = Some(Duration::from_secs(3 * 24 * 3600));
+    let idle = store.create_room(&idle).await.unwrap().id;
+    let plain = room(&store, "plain").await;
+    let ended = |swept: Swept| swept.rooms;
+    assert_eq!(ended(store.sweep(NOW + 2 * DAY - 1).await.unwrap()), []);
+    assert_eq!(
+        ended(store.sweep(NOW + 2 * DAY).await.unwrap()),
+        [(dated, name("dated"))]
+    );
+    store.touch_room(idle, NOW + 2 * DAY).await.unwrap();
+    assert_eq!(ended(store.sweep(NOW + 4 * DAY).await.unwrap()), []);
+    assert_eq!(
+        ended(store.sweep(NOW + 5 * DAY).await.unwrap()),
+        [(idle, name("idle"))]
+    );
+    assert_eq!(ended(store.sweep(NOW + 100 * DAY).await.unwrap()), []);
+    assert_eq!(
+        ended(store.sweep(NOW + 100 * DAY + 1).await.unwrap()),
+        [(plain, name("plain"))]
+    );
+}
+
+fn file(room: turnstone::id::RoomId, created: u64) -> NewFile {
+    NewFile {
+        room,
+        name: "x".to_owned(),
+        kind: "text/plain".to_owned(),
+        size: 3,
+        session: SessionId::random(),
+        username: "Ann".to_owned(),
+        to: None,
+        created,
+    }
+}
+
+async fn old_messages_and_files_go_and_new_ones_stay(place: Place) {
+    let mut settings = place.settings();
+    settings.keep_messages = Some(Duration::from_secs(10 * 24 * 3600));
+    settings.keep_files = Some(Duration::from_secs(20 * 24 * 3600));
+    let store = Store::open(settings, &place.dir).await.unwrap();
+    let id = room(&store, "Tea").await;
+    let session = SessionId::random();
+    let old = (0..1200).map(|_| store.append(message(id, session, "old")));
+    futures_util::future::join_all(old).await;
+    let mut new = message(id, session, "new");
+    new.time = NOW + DAY;
+    store.append(new).await.unwrap();
+    for created in [NOW, NOW + DAY] {
+        let file = store.create_file(&file(id, created)).await.unwrap();
+        let bytes = stream::iter([Ok::<_, ()>(Bytes::from_static(b"abc"))]);
+        store.receive(file.id, 0, bytes, created).await.unwrap();
+    }
+    let swept = store.sweep(NOW + 10 * DAY + 1).await.unwrap();
+    assert_eq!((swept.messages, swept.files), (1200, 0));
+    let all = Window {
+        reader: None,
+        before: None,
+        after: 0,
+        limit: 10,
+    };
+    let left = store.history(id, all).await.unwrap().messages;
+    assert_eq!(
+        (left.len(), left[0].seq),
+        (1, 1201),
+        "numbers are not given again"
+    );
+    let swept = store.sweep(NOW + 20 * DAY + 1).await.unwrap();
+    assert_eq!((swept.files, swept.pieces), (1, 1));
+    assert_eq!(store.files(id, None).await.unwrap().len(), 1);
+    assert_eq!(
+        store.append(message(id, session, "next")).await.unwrap(),
+        1202
+    );
+}
+
+async fn uploads_invitations_and_events_do_not_wait_for_ever(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    store.create_file(&file(id, NOW)).await.unwrap();
+    let invite = |uses, expires| NewInvite {
+        room: id,
+        role: Role::Guest,
+        uses,
+        expires,
+        created: NOW,
+    };
+    store
+        .invite(&invite(None, Some(NOW + DAY)), "dated")
+        .await
+        .unwrap();
+    store.invite(&invite(Some(1), None), "once").await.unwrap();
+    store.use_invite(id, "once", NOW).await.unwrap();
+    let revoked = store.invite(&invite(None, None), "revoked").await.unwrap();
+    store.revoke_invite(id, revoked, NOW).await.unwrap();
+    store.invite(&invite(None, None), "good").await.unwrap();
+    let event = NewEvent {
+        url: "https://example.org".to_owned(),
+        event: "x".to_owned(),
+        body: "{}".to_owned(),
+        created: NOW,
+    };
+    store.add_event(&event).await.unwrap();
+    assert_eq!(store.sweep(NOW + DAY).await.unwrap(), Swept::default());
+    assert_eq!(store.sweep(NOW + DAY + 1).await.unwrap().files, 1);
+    assert_eq!(store.sweep(NOW + 3 * DAY + 1).await.unwrap().events, 1);
+    assert_eq!(store.sweep(NOW + 7 * DAY + 1).await.unwrap().invites, 2);
+    assert_eq!(store.sweep(NOW + 8 * DAY + 1).await.unwrap().invites, 1);
+    assert!(store.use_invite(id, "good", NOW + 8 * DAY).await.is_ok());
+}
+
+async fn nothing_is_swept_before_its_time(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let session = SessionId::random();
+    store.append(message(id, session, "hello")).await.unwrap();
+    let file = store.create_file(&file(id, NOW)).await.unwrap();
+    let bytes = stream::iter([Ok::<_, ()>(Bytes::from_static(b"abc"))]);
+    store.receive(file.id, 0, bytes, NOW).await.unwrap();
+    for now in [0, NOW, NOW + MINUTE, NOW + 90 * DAY] {
+        assert_eq!(store.sweep(now).await.unwrap(), Swept::default());
+    }
+}
