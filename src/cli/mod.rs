@@ -1,6 +1,9 @@
 //! The commands a person types.
 
+mod backup;
+mod data;
 mod help;
+mod key;
 mod links;
 mod logging;
 mod notify;
@@ -9,10 +12,13 @@ mod serve;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Process};
 
+pub use backup::{back_up, restore};
+pub use key::{KeyCommand, key};
 pub use serve::serve;
 
 /// The exit status when what was typed cannot be done, before anything was started.
@@ -25,22 +31,38 @@ pub enum Command {
     Serve(Process),
     /// Read all settings and say what holds.
     CheckConfig(Process),
+    /// Write everything that is kept into a file.
+    BackUp(PathBuf, Process),
+    /// Replace everything that is kept by what a file holds.
+    Restore(PathBuf, Process),
+    /// Make, list or revoke API keys.
+    Key(KeyCommand, Process),
     /// Say how to use the program.
     Help,
     /// Say which version it is.
     Version,
 }
 
-/// A command that does not exist.
+/// A command that cannot be understood.
 #[derive(Debug)]
-pub struct UnknownCommand(String);
+pub enum BadCommand {
+    /// There is none of that name.
+    Unknown(String),
+    /// What belongs to it is missing, or wrong, in these words.
+    Misused {
+        /// The command.
+        command: String,
+        /// What is wrong.
+        words: String,
+    },
+}
 
 impl Command {
     /// Reads the command off the front of the arguments; without one, the server is meant.
     ///
     /// # Errors
-    /// When the first argument is neither a command nor a flag.
-    pub fn typed(arguments: impl Iterator<Item = OsString>) -> Result<Self, UnknownCommand> {
+    /// When the first argument is neither a command nor a flag, or what belongs to it is wrong.
+    pub fn typed(arguments: impl Iterator<Item = OsString>) -> Result<Self, BadCommand> {
         let mut arguments: Vec<OsString> = arguments.collect();
         // Whoever asks for help gets it, whatever else stands there.
         if arguments
@@ -64,10 +86,45 @@ impl Command {
         match command.as_str() {
             "serve" => Ok(Self::Serve(Process { arguments })),
             "check-config" => Ok(Self::CheckConfig(Process { arguments })),
+            "backup" | "restore" => {
+                let [file] = words_before_flags(&mut arguments)
+                    .try_into()
+                    .map_err(|_| misused(&command, "it takes the name of one file".to_owned()))?;
+                let (file, settings) = (PathBuf::from(file), Process { arguments });
+                Ok(match command.as_str() {
+                    "backup" => Self::BackUp(file, settings),
+                    _ => Self::Restore(file, settings),
+                })
+            }
+            "key" => {
+                let words: Vec<String> = words_before_flags(&mut arguments)
+                    .into_iter()
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .collect();
+                let key = KeyCommand::typed(&words).map_err(|words| misused(&command, words))?;
+                Ok(Self::Key(key, Process { arguments }))
+            }
             "help" => Ok(Self::Help),
             "version" => Ok(Self::Version),
-            _ => Err(UnknownCommand(command)),
+            _ => Err(BadCommand::Unknown(command)),
         }
+    }
+}
+
+/// Takes what stands before the first flag.
+fn words_before_flags(arguments: &mut Vec<OsString>) -> Vec<OsString> {
+    let is_flag = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"--");
+    let flags = arguments
+        .iter()
+        .position(is_flag)
+        .unwrap_or(arguments.len());
+    arguments.drain(..flags).collect()
+}
+
+fn misused(command: &str, words: String) -> BadCommand {
+    BadCommand::Misused {
+        command: command.to_owned(),
+        words,
     }
 }
 
@@ -103,6 +160,12 @@ pub fn refuse(mistakes: &impl fmt::Display) -> ExitCode {
     ExitCode::from(MISTAKEN)
 }
 
+/// One sentence on why a command did not do what was asked.
+fn fail(words: &str) -> ExitCode {
+    complain(&format!("turnstone: {words}"));
+    ExitCode::FAILURE
+}
+
 /// To stdout. Nobody is left to be told when the reader has gone.
 fn say(text: &str) {
     let _ = io::stdout()
@@ -115,12 +178,14 @@ fn complain(words: &impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{words}");
 }
 
-impl fmt::Display for UnknownCommand {
+impl fmt::Display for BadCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "turnstone: there is no command {:?}. All commands: turnstone --help",
-            self.0
-        )
+        match self {
+            Self::Unknown(command) => {
+                write!(f, "turnstone: there is no command {command:?}.")?;
+            }
+            Self::Misused { command, words } => write!(f, "turnstone {command}: {words}.")?,
+        }
+        f.write_str(" All commands: turnstone --help")
     }
 }

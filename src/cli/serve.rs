@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::notify::Manager;
-use super::{complain, links, logging, refuse, say};
+use super::{fail, links, logging, refuse, say};
 use crate::config::{self, Config, Process};
 use crate::server::{Addresses, Server};
 
@@ -172,10 +172,4 @@ fn raise_open_file_limit() {
         Ok(()) => debug!(from = ?current, to = ?maximum, "raised the limit of open files"),
         Err(error) => warn!(%error, "the limit of open files stays at {current:?}"),
     }
-}
-
-/// One sentence on why the server does not run.
-fn fail(words: &str) -> ExitCode {
-    complain(&format!("turnstone: {words}"));
-    ExitCode::FAILURE
 }

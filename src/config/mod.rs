@@ -18,7 +18,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::{admin, room, turn, web};
+use crate::{admin, room, store, turn, web};
 
 pub use mistakes::Mistakes;
 pub use page::{documentation, effective, options};
@@ -42,6 +42,8 @@ pub struct Config {
     pub rooms: room::Settings,
     /// STUN and TURN.
     pub turn: turn::Settings,
+    /// What outlives a restart.
+    pub store: store::Settings,
     /// Health and metrics.
     pub admin: admin::Settings,
     /// The shape of log lines.

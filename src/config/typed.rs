@@ -120,7 +120,10 @@ fn flags(arguments: Vec<OsString>, mistakes: &mut Mistakes) -> Layer {
             Ok(Some(lexopt::Arg::Value(value))) => {
                 // It may well be a password that lost its flag, so it is not repeated here.
                 let hint = match value.to_str() {
-                    Some(command @ ("serve" | "check-config" | "help" | "version")) => {
+                    Some(
+                        command @ ("serve" | "check-config" | "backup" | "restore" | "key" | "help"
+                        | "version"),
+                    ) => {
                         format!("the command {command} goes before all flags")
                     }
                     _ => "every value follows its flag".to_owned(),

@@ -8,10 +8,12 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::LogFormat;
+use crate::store::{Bucket, DatabaseUrl};
 use crate::turn::{DefaultFamily, ExternalIp, FixedUser, PortRange, WORKERS_MAX};
 
 /// A room for more people than this is a broadcast, which a mesh cannot carry.
@@ -43,6 +45,19 @@ const LONGEST_HOST: usize = 253;
 
 /// In bytes (RFC 1035 §2.3.4).
 const LONGEST_LABEL: usize = 63;
+
+/// What sizes are counted in, in bytes.
+const SIZES: [(char, u64); 4] = [
+    ('K', 1 << 10),
+    ('M', 1 << 20),
+    ('G', 1 << 30),
+    ('T', 1 << 40),
+];
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A hundred years: who means more means for ever.
+const MOST_DAYS: u32 = 36_500;
 
 /// A file or directory.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
@@ -366,6 +381,71 @@ pub(super) fn history(text: &str) -> Result<bool, String> {
         "all" => Ok(true),
         "present" => Ok(false),
         _ => Err("older chat is read by all, or by those present when it was written".to_owned()),
+    }
+}
+
+/// The address of a PostgreSQL database.
+pub(super) fn database_url(text: &str) -> Result<DatabaseUrl, String> {
+    DatabaseUrl::parse(text)
+}
+
+/// The address of an S3-compatible bucket, its key included.
+pub(super) fn bucket(text: &str) -> Result<Bucket, String> {
+    Bucket::parse(text)
+}
+
+/// A number of bytes, or of KiB, MiB, GiB or TiB with `K`, `M`, `G` or `T` behind it.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, letter)) if letter.is_ascii_alphabetic() => {
+            let unit = SIZES
+                .iter()
+                .find(|(name, _)| *name == letter.to_ascii_uppercase());
+            (
+                text.get(..at).unwrap_or_default(),
+                unit.map(|(_, unit)| *unit),
+            )
+        }
+        _ => (text, Some(1)),
+    };
+    let bytes = number.trim().parse::<u64>().ok().zip(unit);
+    bytes
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .filter(|&bytes| i64::try_from(bytes).is_ok())
+        .ok_or_else(|| "a size is a whole number of bytes, or one such as 500M or 2G".to_owned())
+}
+
+/// A size as it would be typed.
+pub(super) fn shown_size(bytes: u64) -> String {
+    let unit = SIZES
+        .iter()
+        .rev()
+        .find(|(_, unit)| bytes != 0 && bytes % unit == 0);
+    match unit {
+        Some((name, unit)) => format!("{}{name}", bytes / unit),
+        None => bytes.to_string(),
+    }
+}
+
+/// A number of days, or `forever` (`None`).
+pub(super) fn keep(text: &str) -> Result<Option<Duration>, String> {
+    if text.eq_ignore_ascii_case("forever") {
+        return Ok(None);
+    }
+    text.strip_suffix(['d', 'D'])
+        .unwrap_or(text)
+        .parse::<u32>()
+        .ok()
+        .filter(|days| (1..=MOST_DAYS).contains(days))
+        .map(|days| Some(DAY * days))
+        .ok_or_else(|| format!("it is a number of days from 1 to {MOST_DAYS}, or forever"))
+}
+
+/// A time to keep something as it would be typed.
+pub(super) fn shown_keep(time: Option<Duration>) -> String {
+    match time {
+        Some(time) => format!("{}d", time.as_secs() / DAY.as_secs()),
+        None => "forever".to_owned(),
     }
 }
 

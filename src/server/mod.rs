@@ -119,6 +119,7 @@ impl Server {
             turn,
             admin,
             log: _,
+            store: _,
         } = config;
         let secret = open_data_dir(&data_dir).map_err(|source| StartError::DataDir {
             path: data_dir.clone(),

@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// Removes pieces that belong to no file. The note of one goes after the piece itself.
-    async fn bury(&self, now: u64) -> Result<u64, Error> {
+    pub(super) async fn bury(&self, now: u64) -> Result<u64, Error> {
         let mut buried = 0;
         for _ in 0..STEPS {
             let rows = sqlx::query("SELECT key FROM graves WHERE due <= $1 ORDER BY due LIMIT $2")

@@ -19,7 +19,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("admin", &["id"]),
     (
         "config",
-        &["web", "room", "turn", "admin", "signaling", "relay", "id"],
+        &[
+            "web",
+            "room",
+            "store",
+            "turn",
+            "admin",
+            "signaling",
+            "relay",
+            "id",
+        ],
     ),
     (
         "server",
@@ -30,13 +39,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "relay",
             "admin",
             "rooms",
+            "store",
             "room",
             "turn",
             "message",
             "id",
         ],
     ),
-    ("cli", &["config", "server"]),
+    ("cli", &["config", "server", "store", "id"]),
 ];
 
 /// What a core may not know: sockets, clocks, tasks, files.

@@ -8,7 +8,6 @@
 
 mod acts;
 mod admin;
-mod admin;
 mod architecture;
 mod assets;
 mod conformance;
