@@ -7,13 +7,14 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Once;
-use std::time::Duration;
+use std::sync::{Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use sqlx::any::{Any, AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Row, Transaction};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Row, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 use tracing::log::LevelFilter;
 
 use super::error::{Error, OpenError};
@@ -28,6 +29,9 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// How long to wait for a connection before the database counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long PostgreSQL may take to notice that the last one who used the database has gone.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// What a query may take before a line is logged about it.
 const SLOW: Duration = Duration::from_secs(1);
@@ -80,7 +84,7 @@ pub(super) struct Database {
     /// neither.
     turn: Mutex<()>,
     /// Held as long as the database is in use.
-    _lock: Option<File>,
+    lock: std::sync::Mutex<Option<File>>,
 }
 
 /// A transaction that writes. Rolled back unless committed.
@@ -130,6 +134,11 @@ impl Database {
             .map_err(|()| in_trouble(io::ErrorKind::InvalidFilename.into()))?
             .to_string();
         url.replace_range(.."file".len(), "sqlite");
+        let options = options(&url)?;
+        // A pool tries again and again, and keeps to itself what went wrong: so one alone comes first.
+        let mut first = AnyConnection::connect_with(&options).await?;
+        sqlx::raw_sql(SQLITE_BEGIN).execute(&mut first).await?;
+        first.close().await?;
         let connections = if how == Use::Alone {
             1
         } else {
@@ -150,18 +159,30 @@ impl Database {
                         .map(|_| ())
                 })
             })
-            .connect_with(options(&url)?)
+            .connect_with(options)
             .await?;
         Ok(Self {
             pool,
             kind: Kind::Sqlite,
             turn: Mutex::new(()),
-            _lock: Some(lock),
+            lock: std::sync::Mutex::new(Some(lock)),
         })
     }
 
     async fn postgres(url: &DatabaseUrl, how: Use) -> Result<Self, OpenError> {
         let alone = how == Use::Alone;
+        let options = options(url.as_str())?;
+        // As with SQLite, one alone comes first, to be told what is wrong.
+        let first = timeout(PATIENCE, AnyConnection::connect_with(&options)).await;
+        let mut first = first.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let deadline = Instant::now() + LET_GO;
+        while !take_postgres(&mut first, how).await? {
+            if Instant::now() >= deadline {
+                return Err(taken(how));
+            }
+            tokio::time::sleep(LET_GO / 20).await;
+        }
+        first.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(if alone { 1 } else { POSTGRES_CONNECTIONS })
             // While one is open, nobody can restore over it.
@@ -170,32 +191,19 @@ impl Database {
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    let ask = if alone {
-                        "SELECT pg_try_advisory_lock($1)"
-                    } else {
-                        "SELECT pg_try_advisory_lock_shared($1)"
-                    };
-                    let row = sqlx::query(ask)
-                        .bind(POSTGRES_USE)
-                        .fetch_one(connection)
-                        .await?;
-                    match row.try_get::<bool, _>(0)? {
+                    match take_postgres(connection, how).await? {
                         true => Ok(()),
-                        false => Err(sqlx::Error::Configuration(Box::new(Taken))),
+                        false => Err(sqlx::Error::PoolTimedOut),
                     }
                 })
             })
-            .connect_with(options(url.as_str())?)
-            .await
-            .map_err(|error| match error {
-                sqlx::Error::Configuration(cause) if cause.is::<Taken>() => taken(how),
-                error => error.into(),
-            })?;
+            .connect_with(options)
+            .await?;
         Ok(Self {
             pool,
             kind: Kind::Postgres,
             turn: Mutex::new(()),
-            _lock: None,
+            lock: std::sync::Mutex::default(),
         })
     }
 
@@ -239,6 +247,12 @@ impl Database {
     /// Closes every connection; SQLite's log goes into its file.
     pub(super) async fn close(&self) {
         self.pool.close().await;
+        let lock = self
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(lock);
     }
 }
 
@@ -290,14 +304,23 @@ fn lock(data_dir: &Path, how: Use) -> Result<File, OpenError> {
     }
 }
 
+/// Notes in PostgreSQL that this connection uses the database; false when that does not go
+/// together with others.
+async fn take_postgres(connection: &mut AnyConnection, how: Use) -> Result<bool, sqlx::Error> {
+    let ask = match how {
+        Use::Shared => "SELECT pg_try_advisory_lock_shared($1)",
+        Use::Alone => "SELECT pg_try_advisory_lock($1)",
+    };
+    let row = sqlx::query(ask)
+        .bind(POSTGRES_USE)
+        .fetch_one(connection)
+        .await?;
+    row.try_get(0)
+}
+
 fn taken(how: Use) -> OpenError {
     OpenError::InUse(match how {
         Use::Shared => "the database is being restored: wait until that is done",
         Use::Alone => "the database is in use: stop the server first",
     })
 }
-
-/// Another process holds the lock.
-#[derive(Debug, thiserror::Error)]
-#[error("it is in use")]
-struct Taken;

@@ -137,7 +137,9 @@ async fn what_was_backed_up_comes_back_and_replaces_what_is_there(place: Place) 
     restore(place.settings(), &place.dir, archive.as_slice(), NOW)
         .await
         .unwrap();
-    is_filled(&place.open().await, &key).await;
+    let store = place.open().await;
+    is_filled(&store, &key).await;
+    store.close().await;
 
     // Into an empty place of the other kind.
     let other = Place::new(match place.kind {
@@ -157,7 +159,9 @@ async fn half_a_backup_changes_nothing(place: Place) {
     let (archive, _) = backed_up(&store, &place.dir).await;
     store.close().await;
     let empty = Place::new(place.kind);
-    let own = room(&empty.open().await, "own").await;
+    let store = empty.open().await;
+    let own = room(&store, "own").await;
+    store.close().await;
     // Two blocks of zeros and padding end a tar archive: what is cut before them is half of it.
     let whole = archive.len() - 1024;
     for end in (0..whole - 512).step_by(whole / 40) {
@@ -196,7 +200,6 @@ async fn nothing_is_restored_under_a_running_server(place: Place) {
     assert!(refused.as_ref().is_err_and(in_use), "{refused:?}");
     is_filled(&store, &key).await;
     store.close().await;
-    drop(store);
     restore(place.settings(), &place.dir, archive.as_slice(), NOW)
         .await
         .unwrap();
