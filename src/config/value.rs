@@ -420,7 +420,7 @@ pub(super) fn shown_size(bytes: u64) -> String {
     let unit = SIZES
         .iter()
         .rev()
-        .find(|(_, unit)| bytes != 0 && bytes % unit == 0);
+        .find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(*unit));
     match unit {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),

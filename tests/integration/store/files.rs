@@ -37,7 +37,9 @@ fn new_file(room: RoomId, size: u64) -> NewFile {
 
 /// Bytes that differ at each place, as they would stand from `start` to `end` of a file.
 fn content(start: u64, end: u64) -> Vec<u8> {
-    (start..end).map(|at| (at % 251 ^ at >> 16) as u8).collect()
+    (start..end)
+        .map(|at| ((at % 251) ^ (at >> 16)) as u8)
+        .collect()
 }
 
 fn chunks(start: u64, end: u64) -> impl Stream<Item = Result<Bytes, Infallible>> {
