@@ -81,6 +81,14 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("sockets-per-address", "20"),
         ("capacity", "6"),
         ("history", "present"),
+        ("database-url", "postgres://kim:hush@db.example/calls"),
+        ("files-url", "https://kim:hush@s3.example/calls"),
+        ("file-size", "500M"),
+        ("room-files", "3G"),
+        ("all-files", "1T"),
+        ("keep-rooms", "forever"),
+        ("keep-messages", "30d"),
+        ("keep-files", "7"),
         ("admin-listen", "127.0.0.1:9000"),
         ("log-format", "json"),
     ];
@@ -123,6 +131,41 @@ fn the_defaults_that_are_named_are_those_that_hold() {
             "--{}",
             setting.flag
         );
+    }
+}
+
+#[test]
+fn sizes_and_days_are_read_as_they_are_shown() {
+    for (typed, shown) in [
+        ("0", "0"),
+        ("1023", "1023"),
+        ("2048", "2K"),
+        ("1536M", "1536M"),
+        ("5 g", "5G"),
+        ("1024G", "1T"),
+    ] {
+        let bytes = value::size(typed).unwrap();
+        assert_eq!(value::shown_size(bytes), shown);
+        assert_eq!(value::size(shown), Ok(bytes));
+    }
+    for bad in [
+        "",
+        "G",
+        "-1",
+        "1.5G",
+        "1X",
+        "1GB",
+        "99999999T",
+        "9223372036854775808",
+        "é",
+    ] {
+        assert!(value::size(bad).is_err(), "{bad:?}");
+    }
+    for (typed, shown) in [("1", "1d"), ("90D", "90d"), ("Forever", "forever")] {
+        assert_eq!(value::shown_keep(value::keep(typed).unwrap()), shown);
+    }
+    for bad in ["", "d", "0", "-1", "36501", "1h", "never"] {
+        assert!(value::keep(bad).is_err(), "{bad:?}");
     }
 }
 
