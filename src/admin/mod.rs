@@ -46,7 +46,8 @@ const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 pub struct Admin {
     /// What is measured.
     pub metrics: Arc<Metrics>,
-    /// Whether new people may be sent here: every port is bound and the server is not stopping.
+    /// Whether new people may be sent here: every port is bound, the store answers, and
+    /// the server is not stopping.
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 

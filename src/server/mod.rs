@@ -8,6 +8,7 @@ mod ice;
 mod measures;
 mod ports;
 mod secret;
+mod upkeep;
 
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
@@ -30,6 +31,7 @@ use crate::relay::{Connection, Relay, RelayHandle};
 use crate::room::ResumeKey;
 use crate::rooms::{self, SeatChange};
 use crate::signaling::{Signaling, Socket};
+use crate::store::{OpenError, Store};
 use crate::turn::{Credentials, ExternalAddresses};
 use crate::web::{
     Http, Limits, NotAnOrigin, OnSocket, OnTurn, Port, Redirect, SanName, Tls, TlsError,
@@ -40,12 +42,16 @@ use ice::OwnServers;
 pub use ports::BindError;
 use ports::{listen_tcp, listen_tcp_and_udp, udp_is_free};
 use secret::Secret;
+use upkeep::Health;
 
 const HTTPS: SocketAddr = everywhere(443);
 /// Where HTTPS listens when 443 needs a right that the server was not given.
 const HTTPS_UNPRIVILEGED: SocketAddr = everywhere(8443);
 const HTTP: SocketAddr = everywhere(80);
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9478);
+
+/// How long the store may take to close. Only a database that hangs takes longer than a moment.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// A running server.
 pub struct Server {
@@ -58,6 +64,7 @@ pub struct Server {
     watching: CancellationToken,
     tasks: TaskTracker,
     relay: Relay,
+    store: Store,
 }
 
 /// Where a server listens.
@@ -84,6 +91,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is kept cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// A port cannot be bound.
     #[error("{what} cannot listen on {source}")]
     Bind {
@@ -119,7 +129,7 @@ impl Server {
             turn,
             admin,
             log: _,
-            store: _,
+            store,
         } = config;
         let secret = open_data_dir(&data_dir).map_err(|source| StartError::DataDir {
             path: data_dir.clone(),
@@ -127,6 +137,7 @@ impl Server {
         })?;
         let external = address::external_addresses(&turn.external_ips, &web.domains).await;
         let tls = Tls::load(&web, &data_dir, &own_names(&web.domains, &external))?;
+        let store = Store::open(store, &data_dir).await?;
         let bound = Listeners::bind(&web, &turn, &admin)?;
 
         let stop = CancellationToken::new();
@@ -187,13 +198,16 @@ impl Server {
         for listener in bound.http {
             tasks.spawn(Arc::clone(&redirect).serve(listener, stop.clone()));
         }
+        let health = Health::good();
+        tasks.spawn(upkeep::watch(store.clone(), health.clone(), stop.clone()));
+        tasks.spawn(upkeep::sweep(store.clone(), stop.clone()));
         let watching = CancellationToken::new();
         if let Some(listener) = bound.admin {
             let metrics = measures::measures(&gauges, &signaling, &limits, &relay.handle(), &tls)?;
             let stopping = stop.clone();
             let admin = Admin {
                 metrics: Arc::new(metrics),
-                is_ready: Arc::new(move || !stopping.is_cancelled()),
+                is_ready: Arc::new(move || !stopping.is_cancelled() && health.is_good()),
             };
             tokio::spawn(Arc::new(admin).serve(listener, watching.clone()));
         }
@@ -217,6 +231,7 @@ impl Server {
             watching,
             tasks,
             relay,
+            store,
         })
     }
 
@@ -239,6 +254,10 @@ impl Server {
             warn!(left = self.tasks.len(), "stopped before everyone had left");
         }
         self.relay.stop().await;
+        // Whoever writes has ended by now, or was cut off.
+        if timeout(CLOSE_WITHIN, self.store.close()).await.is_err() {
+            warn!("the store could not be closed in time; nothing that was acknowledged is lost");
+        }
         self.watching.cancel();
     }
 }

@@ -1,10 +1,17 @@
 //! The parts joined: what an operator sees of a whole server.
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use std::time::Duration;
 
-use crate::harness::TestServer;
-use crate::https_harness::Answer;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use turnstone::config::Config;
+use turnstone::server::{Server, StartError};
+use turnstone::store::{DatabaseUrl, Error, NewRoom, RoomSettings, Settings, Store};
+
+use crate::harness::{PATIENCE, TestServer};
+use crate::https_harness::{Answer, Folder};
+use crate::store::harness::{Postgres, name};
 
 async fn asked(server: &TestServer, path: &str) -> Answer {
     let address = server.addresses.admin.unwrap();
@@ -59,4 +66,68 @@ async fn port_80_leads_to_the_port_that_https_really_has() {
             format!("https://call.example:{port}/r/tea?lang=en").as_str()
         )
     );
+}
+
+#[tokio::test]
+async fn without_its_database_a_server_is_not_ready_and_people_talk_all_the_same() {
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let url = DatabaseUrl::parse(&postgres.create_database("calls")).unwrap();
+    let server = TestServer::start_with(|config| config.store.database = Some(url)).await;
+    assert_eq!(asked(&server, "/readyz").await.status, 200);
+    tokio::task::spawn_blocking(|| postgres.stop())
+        .await
+        .unwrap();
+    let not_ready = async {
+        while asked(&server, "/readyz").await.status != 503 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, not_ready).await.unwrap();
+    assert_eq!(asked(&server, "/healthz").await.status, 200);
+    let _people = server.peers_in::<2>("tea").await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_told_before_any_port_is_bound() {
+    let data = Folder::new();
+    std::fs::create_dir(data.0.join("turnstone.db")).unwrap();
+    std::fs::create_dir(data.0.join("ssl")).unwrap();
+    // A port that is taken is not even tried.
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = Config {
+        data_dir: data.0.clone(),
+        ..Config::default()
+    };
+    config.web.ssl_dir = Some(data.0.join("ssl"));
+    config.web.https_listen = Some(vec![taken.local_addr().unwrap()]);
+    let Err(error) = Server::start(config).await else {
+        panic!("it started");
+    };
+    assert!(matches!(error, StartError::Store(_)), "{error}");
+    assert!(error.to_string().contains("turnstone.db"), "{error}");
+}
+
+#[tokio::test]
+async fn what_has_ended_is_cleared_and_the_store_is_closed_at_the_end() {
+    let data = Folder::new();
+    let store = Store::open(Settings::default(), &data.0).await.unwrap();
+    let mut settings = RoomSettings::named(name("tea"));
+    settings.expires = Some(1);
+    let room = NewRoom {
+        settings,
+        created: 0,
+    };
+    store.create_room(&room).await.unwrap();
+    let server = TestServer::start_in(data.0.clone(), |_| {}).await;
+    let cleared = async {
+        while !matches!(store.room_by_name(&name("tea")).await, Err(Error::NotFound)) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, cleared).await.unwrap();
+    store.close().await;
+    assert!(data.0.join("turnstone.db-wal").exists());
+    server.stop().await;
+    // The last one who closes SQLite's file puts its log away.
+    assert!(!data.0.join("turnstone.db-wal").exists());
 }

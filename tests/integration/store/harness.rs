@@ -128,11 +128,11 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 /// A PostgreSQL server.
-struct Postgres {
+pub(crate) struct Postgres {
     bin: PathBuf,
     port: u16,
     /// Ends the server and removes its directory when its standard input ends, that is, with us.
-    _keeper: Child,
+    keeper: Child,
 }
 
 /// How long the server may take to start on a busy machine.
@@ -154,7 +154,8 @@ impl Postgres {
         RUNNING.get_or_init(Self::start)
     }
 
-    fn start() -> Self {
+    /// One more, for a test that does something to it.
+    pub(crate) fn start() -> Self {
         let bin = binaries().unwrap_or_else(|| {
             panic!(
                 "PostgreSQL is missing; run: apt-get install -y --no-install-recommends postgresql"
@@ -212,11 +213,7 @@ impl Postgres {
         let mut keeper = keeper.spawn().unwrap();
         // Taken as a check that it runs; the pipe stays open as long as this process.
         keeper.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        let server = Self {
-            bin,
-            port,
-            _keeper: keeper,
-        };
+        let server = Self { bin, port, keeper };
         let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = server.psql("SELECT 1");
@@ -233,7 +230,13 @@ impl Postgres {
         }
     }
 
-    fn create_database(&self, name: &str) -> String {
+    /// Stops it, as an operator would: whoever is connected is cut off.
+    pub(crate) fn stop(mut self) {
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().unwrap();
+    }
+
+    pub(crate) fn create_database(&self, name: &str) -> String {
         let answer = self.psql(&format!("CREATE DATABASE {name}"));
         assert!(
             answer.status.success(),
