@@ -8,6 +8,7 @@
 //! | [`web`] | shell | HTTPS: the one port, TLS, routes, embedded assets, headers |
 //! | [`signaling`] | shell | WSS: one task per socket |
 //! | [`relay`] | shell | STUN/TURN: the ports, workers and timers around the core in `turn` |
+//! | [`api`] | shell | the HTTP API under `/api/v1` |
 //! | [`admin`] | shell | health and metrics for the operator, on an address of their own |
 //! | [`rooms`] | | the one task that owns the room core, and the handle to it |
 //! | [`store`] | | what outlives a restart: database and files |
@@ -21,6 +22,7 @@
 //! know neither sockets nor clocks nor tasks. `tests/integration/architecture.rs` keeps it so.
 
 pub mod admin;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod id;

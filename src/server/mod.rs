@@ -1,7 +1,7 @@
 //! Builds the parts, binds every port, watches the tasks, shuts down.
 //!
 //! Shells do not know each other; this is where they are joined. `web` hands over WebSockets to
-//! `signaling` and TURN connections to `relay`; `rooms` tells `turn` whose credentials hold.
+//! `signaling`, requests for the API to `api` and TURN connections to `relay`; `rooms` tells `turn` whose credentials hold.
 
 pub mod address;
 mod ice;
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, BadName};
+use crate::api::{Api, Asked};
 use crate::config::Config;
 use crate::id::Source;
 use crate::relay::{Connection, Relay, RelayHandle};
@@ -34,8 +35,8 @@ use crate::signaling::{Signaling, Socket};
 use crate::store::{OpenError, Store};
 use crate::turn::{Credentials, ExternalAddresses};
 use crate::web::{
-    Http, Limits, NotAnOrigin, OnSocket, OnTurn, Port, Redirect, SanName, Tls, TlsError,
-    TurnConnection, UpgradedSocket,
+    ApiRequest, Http, Limits, NotAnOrigin, OnApi, OnSocket, OnTurn, Port, Redirect, SanName, Tls,
+    TlsError, TurnConnection, UpgradedSocket,
 };
 use crate::{admin, turn, web};
 use ice::OwnServers;
@@ -163,11 +164,19 @@ impl Server {
             turn_port: bound.turn_port(),
             tls: tls.clone(),
         };
-        let signaling = Arc::new(Signaling::new(rooms, Arc::new(ice), stop.clone()));
+        let signaling = Arc::new(Signaling::new(rooms.clone(), Arc::new(ice), stop.clone()));
+        let api = Arc::new(Api::new(rooms, store.clone(), stop.clone()));
 
         let limits = Arc::new(Limits::new(&web.limits));
         let on_socket = sockets_to(Arc::clone(&signaling), tasks.clone());
-        let http = Http::new(&web, &data_dir, tls.clone(), Arc::clone(&limits), on_socket)?;
+        let http = Http::new(
+            &web,
+            &data_dir,
+            tls.clone(),
+            Arc::clone(&limits),
+            on_socket,
+            requests_to(api),
+        )?;
         let on_turn = connections_to(relay.handle());
         let https_port = bound.https_port();
         let addresses = bound.addresses();
@@ -457,6 +466,25 @@ fn sockets_to(signaling: Arc<Signaling>, tasks: TaskTracker) -> OnSocket {
                 .await;
             drop(guard);
         });
+    })
+}
+
+fn requests_to(api: Arc<Api>) -> OnApi {
+    Arc::new(move |asked: ApiRequest| {
+        let api = Arc::clone(&api);
+        Box::pin(async move {
+            let ApiRequest {
+                request,
+                host,
+                client,
+            } = asked;
+            let asked = Asked {
+                request,
+                host,
+                client,
+            };
+            api.answer(asked).await
+        })
     })
 }
 

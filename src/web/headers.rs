@@ -47,7 +47,7 @@ impl Security {
         })
     }
 
-    /// Adds the headers to an answer; `trusted_port` is the local port when the certificate is one that browsers accept.
+    /// Adds the headers to an answer; what it says itself stays. `trusted_port` is the local port when the certificate is one that browsers accept.
     pub(super) fn add(
         &self,
         headers: &mut HeaderMap,
@@ -55,7 +55,7 @@ impl Security {
         trusted_port: Option<u16>,
     ) {
         if let Ok(policy) = HeaderValue::try_from(self.policy(host)) {
-            headers.insert(CONTENT_SECURITY_POLICY, policy);
+            headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
         }
         if self.nobody_frames {
             headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -69,10 +69,9 @@ impl Security {
             ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
         ] {
-            headers.insert(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            headers
+                .entry(HeaderName::from_static(name))
+                .or_insert(HeaderValue::from_static(value));
         }
     }
 

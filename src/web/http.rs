@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::Settings;
+use super::api::{self, ApiRequest, Body, OnApi};
 use super::assets::{self, Asset, Caching, Encoding};
 use super::headers::Security;
 use super::host::{Host, NotAnOrigin, Origin};
@@ -62,6 +63,7 @@ pub struct Http {
     security: Security,
     well_known: WellKnown,
     on_socket: OnSocket,
+    on_api: OnApi,
 }
 
 /// Which HTTP is spoken.
@@ -86,11 +88,11 @@ struct Promised {
     guard: Guard,
 }
 
-type Body = Full<Bytes>;
 type Slot = Mutex<Option<Promised>>;
 
 impl Http {
-    /// Answers with the embedded pages and hands WebSockets to `on_socket`. Sockets are counted in `limits`.
+    /// Answers with the embedded pages, hands WebSockets to `on_socket` and requests for the API to `on_api`.
+    /// Sockets are counted in `limits`.
     ///
     /// # Errors
     /// An allowed origin or frame ancestor in `settings` is not an origin.
@@ -100,6 +102,7 @@ impl Http {
         tls: Tls,
         limits: Arc<Limits>,
         on_socket: OnSocket,
+        on_api: OnApi,
     ) -> Result<Self, NotAnOrigin> {
         Ok(Self {
             tls,
@@ -112,6 +115,7 @@ impl Http {
             security: Security::new(&settings.frame_ancestors)?,
             well_known: WellKnown::new(settings.well_known_dir(data_dir)),
             on_socket,
+            on_api,
         })
     }
 
@@ -196,12 +200,18 @@ impl Http {
     {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
+        // Held by every answer that is not over yet.
+        let busy = Arc::new(());
+        let held = Arc::clone(&busy);
         let http = Arc::clone(self);
         let service = service_fn(move |request| {
             counter.fetch_add(1, Ordering::Relaxed);
-            let http = Arc::clone(&http);
+            let (http, held) = (Arc::clone(&http), Arc::clone(&held));
             // No upgrade is promised here: HTTP/2 has none.
-            async move { http.answer(request, ends, &Slot::default()).await }
+            async move {
+                let response = http.answer(request, ends, &Slot::default()).await?;
+                Ok::<_, Infallible>(response.map(|body| api::holding(body, held)))
+            }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -218,7 +228,9 @@ impl Http {
                 () = stop.cancelled() => break,
                 _ = look.tick() => {
                     let asked = asked.load(Ordering::Relaxed);
-                    if asked_before.replace(asked) == Some(asked) {
+                    // Ours and the service's own aside, each is an upload or an answer that goes on.
+                    let is_busy = Arc::strong_count(&busy) > 2;
+                    if asked_before.replace(asked) == Some(asked) && !is_busy {
                         break;
                     }
                 }
@@ -240,6 +252,7 @@ impl Http {
         let is_http2 = request.version() == Version::HTTP_2;
         let mut response = match &host {
             Ok(host) if upgrade::is_asked(&request) => self.upgrade(request, host, ends, promised),
+            Ok(host) if api::is_asked(&request) => self.ask_api(request, host, ends).await,
             Ok(_) => self.route(&request).await,
             // Simple health checks speak HTTP/1.0, which knows no Host (RFC 1945).
             Err(_) if is_without_host(&request) => self.route(&request).await,
@@ -304,6 +317,22 @@ impl Http {
         set(&mut response, UPGRADE, "websocket");
         set(&mut response, SEC_WEBSOCKET_ACCEPT, &key);
         response
+    }
+
+    async fn ask_api(&self, request: Request<Incoming>, host: &Host, ends: Ends) -> Response<Body> {
+        if !Origin::permits(request.headers(), host, &self.allowed) {
+            return closing(reply(
+                StatusCode::FORBIDDEN,
+                "application/problem+json",
+                r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"Pages of this origin may not ask here."}"#,
+            ));
+        }
+        (self.on_api)(ApiRequest {
+            request,
+            host: host.as_str().to_owned(),
+            client: ends.client,
+        })
+        .await
     }
 
     async fn route(&self, request: &Request<Incoming>) -> Response<Body> {
@@ -525,8 +554,13 @@ pub(super) fn text(status: StatusCode, words: impl Into<String>) -> Response<Bod
 }
 
 /// Not to be kept, unless the caller says otherwise.
-fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::new(body.into()));
+pub(super) fn reply(
+    status: StatusCode,
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let body = Full::new(body.into()).map_err(|never| match never {});
+    let mut response = Response::new(Body::new(body));
     *response.status_mut() = status;
     set(&mut response, CONTENT_TYPE, kind);
     set(&mut response, CACHE_CONTROL, "no-store");

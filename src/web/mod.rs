@@ -1,6 +1,6 @@
 //! HTTPS (shell): the one port and what is spoken on it, TLS, the pages, and the redirect to them.
 //!
-//! Leaves to others what it hands over: TURN connections and upgraded WebSockets.
+//! Leaves to others what it hands over: TURN connections, upgraded WebSockets and requests for the HTTP API.
 
 pub mod assets;
 pub mod limits;
@@ -9,6 +9,7 @@ pub mod redirect;
 pub mod tls;
 
 mod accept;
+mod api;
 mod headers;
 mod host;
 mod http;
@@ -17,6 +18,7 @@ mod stream;
 mod upgrade;
 mod well_known;
 
+pub use api::{ApiRequest, Body, OnApi};
 pub use host::{BadHost, Host, NotAnOrigin, Origin};
 pub use http::Http;
 pub use limits::{Guard, Limits};

@@ -5,9 +5,8 @@ use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::body::Incoming;
+use hyper::header::LOCATION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -20,9 +19,10 @@ use tracing::debug;
 
 use super::Settings;
 use super::accept::{self, Arrival};
+use super::api::Body;
 use super::headers::add_basic;
 use super::host::Host;
-use super::http::{HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, WRITE_PATIENCE, set, text};
+use super::http::{HEAD_TIMEOUT, LARGEST_HEAD, MOST_HEADERS, WRITE_PATIENCE, reply, set, text};
 use super::limits::Limits;
 use super::stream::{Held, Patient};
 use super::well_known::WellKnown;
@@ -65,19 +65,13 @@ impl Redirect {
         accept::each(listener, &self.limits.connections, &stop, serve).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         if !path.starts_with(CHALLENGES) {
             return to_https(&request, |host| host.at_https_port(self.https_port));
         }
         match self.well_known.find(path).await {
-            Some(file) => {
-                let mut response = Response::new(Full::from(file.body));
-                response
-                    .headers_mut()
-                    .insert(CONTENT_TYPE, HeaderValue::from_static(file.kind));
-                response
-            }
+            Some(file) => reply(StatusCode::OK, file.kind, file.body),
             None => text(StatusCode::NOT_FOUND, "not found"),
         }
     }
@@ -92,7 +86,7 @@ where
     answer_once(stream, answer).await;
 }
 
-fn to_https<B>(request: &Request<B>, place: impl Fn(&Host) -> String) -> Response<Full<Bytes>> {
+fn to_https<B>(request: &Request<B>, place: impl Fn(&Host) -> String) -> Response<Body> {
     let target = request
         .uri()
         .path_and_query()
@@ -116,7 +110,7 @@ async fn answer_once<S, F, T>(stream: S, answer: F)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: Fn(Request<Incoming>) -> T,
-    T: Future<Output = Response<Full<Bytes>>>,
+    T: Future<Output = Response<Body>>,
 {
     let service = service_fn(|request| {
         let answer = answer(request);

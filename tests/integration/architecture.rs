@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("web", &["id"]),
     ("signaling", &["rooms", "room", "message", "id"]),
     ("relay", &["turn", "stun", "id"]),
+    ("api", &["rooms", "store", "room", "message", "id"]),
     ("admin", &["id"]),
     (
         "config",
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "web",
             "signaling",
             "relay",
+            "api",
             "admin",
             "rooms",
             "store",

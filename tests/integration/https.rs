@@ -45,7 +45,7 @@ async fn what_is_not_there_is_said_in_the_askers_language() {
         (page.status, page.header("content-type")),
         (404, "text/html; charset=utf-8")
     );
-    let api = door.get("/api/v1/nothing").await;
+    let api = door.get("/api/v2/rooms").await;
     assert_eq!(
         (api.status, api.header("content-type")),
         (404, "application/problem+json")

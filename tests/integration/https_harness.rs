@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http_body_util::BodyExt;
+use hyper::Response;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -19,7 +21,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_util::sync::CancellationToken;
-use turnstone::web::{Http, Limits, Port, SanName, Settings, Tls, TurnConnection, UpgradedSocket};
+use turnstone::web::{
+    ApiRequest, Body, Http, Limits, Port, SanName, Settings, Tls, TurnConnection, UpgradedSocket,
+};
 
 /// Longer than anything here takes; a test that hangs fails instead.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,6 +67,17 @@ pub(crate) struct Door {
     pub(crate) sockets: mpsc::UnboundedReceiver<UpgradedSocket>,
 }
 
+/// The API of these tests says back what it is told.
+fn echo(asked: ApiRequest) -> Response<Body> {
+    let body = asked.request.into_body().map_err(Into::into);
+    let mut response = Response::new(Body::new(body));
+    let own = "sandbox".parse().unwrap();
+    response
+        .headers_mut()
+        .insert("content-security-policy", own);
+    response
+}
+
 impl Door {
     /// With pages, and a certificate of its own.
     pub(crate) async fn open() -> Self {
@@ -102,6 +117,7 @@ impl Door {
             tls.clone(),
             Arc::clone(&limits),
             on_socket,
+            Arc::new(|asked| Box::pin(async { echo(asked) })),
         )
         .unwrap();
         let port = Arc::new(Port {

@@ -8,6 +8,7 @@
 
 mod acts;
 mod admin;
+mod api;
 mod architecture;
 mod assets;
 mod conformance;
