@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::ParseIntError;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -101,8 +102,10 @@ random_id! {
     EventId
 }
 
-/// A room that is kept. Names change and are given anew; this stays, and is never given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A room that is kept. Names change and are given anew; this stays, and is never given again. In JSON it
+/// is text: not every reader takes numbers of more than 53 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RoomId(i64);
 
 impl RoomId {
@@ -125,6 +128,20 @@ impl RoomId {
     #[must_use]
     pub const fn number(self) -> i64 {
         self.0
+    }
+}
+
+impl From<RoomId> for String {
+    fn from(id: RoomId) -> Self {
+        id.0.to_string()
+    }
+}
+
+impl TryFrom<String> for RoomId {
+    type Error = ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
     }
 }
 

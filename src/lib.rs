@@ -14,6 +14,7 @@
 //! | [`store`] | | what outlives a restart: database and files |
 //! | [`room`] | core | who is in which room, and who may send what to whom |
 //! | [`turn`] | core | allocations, permissions, channels, credentials, and when they end |
+//! | [`token`] | | what lets people into rooms, signed: made and read |
 //! | [`stun`] | | what STUN and TURN packets look like, read where they lie |
 //! | [`message`] | | what peers and server say to each other (JSON), one enum per direction |
 //! | [`id`] | | session ids and names: parsed once, trusted afterwards |
@@ -34,5 +35,6 @@ pub mod server;
 pub mod signaling;
 pub mod store;
 pub mod stun;
+pub mod token;
 pub mod turn;
 pub mod web;

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rooms::RoomsHandle;
 use crate::store::Store;
+use crate::store::password::Passwords;
+use crate::token::Tokens;
 
 /// What an answer says, as it comes.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
@@ -30,25 +32,30 @@ pub struct Asked {
     pub client: SocketAddr,
 }
 
+/// What the API is made of.
+pub struct Parts {
+    /// Who is where at the moment, and the way to change rooms that are kept.
+    pub rooms: RoomsHandle,
+    /// What is kept.
+    pub store: Store,
+    /// Hashes rooms' passwords, for the whole server.
+    pub passwords: Passwords,
+    /// Makes and reads room tokens.
+    pub tokens: Tokens,
+    /// Fires when the server stops: answers without an end then have one.
+    pub stop: CancellationToken,
+}
+
 /// Answers the API.
 pub struct Api {
-    /// Who is where at the moment.
-    _rooms: RoomsHandle,
-    /// What is kept.
-    _store: Store,
-    /// Fires when the server stops: answers without an end then have one.
-    _stop: CancellationToken,
+    _parts: Parts,
 }
 
 impl Api {
-    /// Answers from what `rooms` and `store` know, until `stop`.
+    /// Answers from what its parts know.
     #[must_use]
-    pub fn new(rooms: RoomsHandle, store: Store, stop: CancellationToken) -> Self {
-        Self {
-            _rooms: rooms,
-            _store: store,
-            _stop: stop,
-        }
+    pub fn new(parts: Parts) -> Self {
+        Self { _parts: parts }
     }
 
     /// The answer to a request.

@@ -21,8 +21,8 @@ pub use act::{
     Kick, Kind, Knock, Lock, Mute, Muted, Person, Policy, PolicyChange, Role, RoleChange, Whose,
 };
 pub use talk::{
-    CHAT_BYTES_MAX, Chat, ChatEdit, ChatEntry, Edited, HISTORY_PAGE_MAX, History, HistoryQuery,
-    Numbered, React, Reacted, Reaction,
+    CHAT_BYTES_MAX, Chat, ChatEdit, ChatEntry, Edited, FileEntry, HISTORY_PAGE_MAX, History,
+    HistoryQuery, Numbered, React, Reacted, Reaction,
 };
 
 /// The largest message that is read, in bytes. Session descriptions of a ten-person call stay
@@ -426,6 +426,15 @@ pub enum ToPeer<'a> {
     History {
         /// The messages.
         data: History<'a>,
+    },
+    /// Someone has shared a file; also to whoever sent it.
+    File {
+        /// The sender.
+        from: SessionId,
+        /// The session it is for; empty for everyone.
+        to: &'a str,
+        /// The file.
+        data: &'a FileEntry,
     },
     /// You wait until a host lets you in.
     Waiting {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::{ErrorType, Refusal};
-use crate::id::{DisplayName, SessionId, is_unprintable};
+use crate::id::{DisplayName, FileId, SessionId, is_unprintable};
 
 /// The largest chat text, in bytes of UTF-8 after normalisation.
 pub const CHAT_BYTES_MAX: usize = 4 * 1024;
@@ -146,6 +146,29 @@ pub struct Reacted {
     pub emoji: String,
     /// The people, in the order they did.
     pub session_ids: Vec<SessionId>,
+}
+
+/// A file that was shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileEntry {
+    /// What it is known by.
+    pub id: FileId,
+    /// Its name, as the sender had it.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it holds (a media type), by its content.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it is fetched, from the page's own server.
+    pub url: String,
+    /// Who sent it.
+    pub session_id: SessionId,
+    /// What that person was called.
+    pub username: DisplayName,
+    /// When, in milliseconds since 1970.
+    pub time: u64,
 }
 
 /// Another text for a message that was sent.

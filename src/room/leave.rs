@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    AWAY, AWAY_AFTER_UNLOAD, AWAY_PER_SOURCE_MAX, Departure, Effect, Moment, Presence, Room, Rooms,
-    resume,
+    AWAY, AWAY_AFTER_UNLOAD, AWAY_PER_SOURCE_MAX, Departure, Effect, Moment, News, Presence, Room,
+    Rooms, resume,
 };
 use crate::id::{PeerId, SessionId, Source};
 use crate::message::{Leaver, Role, RoleChange, ToPeer};
@@ -60,11 +60,17 @@ impl Rooms {
             one_fewer(&mut self.away_by_source, seat.source);
         }
         self.effects.push_back(Effect::SeatEnded(session));
+        let place = room.place();
+        self.effects.push_back(Effect::News(News::Left {
+            place: place.clone(),
+            session,
+            name: seat.name.clone(),
+        }));
         if room.seats.is_empty() {
             if let Some(room) = self.rooms.remove(&name) {
                 self.send_away(room.waiting);
             }
-            return;
+            return self.tell_the_news(News::Ended(place));
         }
         let farewell = ToPeer::Logout {
             data: Leaver {

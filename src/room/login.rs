@@ -1,7 +1,7 @@
 //! Someone asks for a seat.
 
 use super::allowance::Allowance;
-use super::{Effect, Moment, Peer, Presence, Room, Rooms, Seat, chat, kick, resume, status};
+use super::{Effect, Moment, News, Peer, Presence, Room, Rooms, Seat, chat, kick, resume, status};
 use crate::id::{DisplayName, PeerId, RoomName, SessionId};
 use crate::message::{
     ErrorType, Login, Newcomer, Policy, Refusal, Role, RoomState, Status, ToPeer,
@@ -129,6 +129,13 @@ impl Rooms {
             },
         }
         .text();
+        let is_first = room.seats.is_empty();
+        let joined = News::Joined {
+            place: room.place(),
+            session,
+            name: name.clone(),
+            role,
+        };
         room.seats.push(Seat {
             session,
             name,
@@ -144,11 +151,16 @@ impl Rooms {
             resume,
             presence: Presence::Here(peer),
         });
+        let place = room.place();
         self.tokens.see(session, now.monotonic);
         self.seated.insert(session, login.room);
         self.effects.push_back(Effect::SeatTaken(session));
         self.welcome(peer, session, now);
         self.tell_others(session, &announcement);
+        if is_first {
+            self.tell_the_news(News::Started(place));
+        }
+        self.tell_the_news(joined);
     }
 
     /// Says `joined`, and to a page what there is to know.

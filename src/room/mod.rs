@@ -4,18 +4,21 @@
 //! task here, and nothing of TURN. A seat belongs to a session; a session usually has one socket
 //! (a peer), none for a while when that broke, and another one afterwards. One file per event:
 //! `login`, `waiting`, `leave`, `resume`, `forward` (offers, answers, candidates and what else only
-//! passes through), `status`, `chat`, `reading`, `random_check`, and what hosts do: `lock`, `policy`,
-//! `role`, `mute`, `kick`.
+//! passes through), `status`, `chat`, `reading`, `file`, `random_check`, and what hosts do: `lock`, `policy`,
+//! `role`, `mute`, `kick`. What others may ask is in `questions`, what they are told in `news`.
 
 mod allowance;
 mod chat;
+mod file;
 mod forward;
 mod kick;
 mod leave;
 mod lock;
 mod login;
 mod mute;
+mod news;
 mod policy;
+mod questions;
 mod random_check;
 mod reading;
 mod resume;
@@ -34,6 +37,8 @@ use crate::message::{
 
 use allowance::Allowance;
 
+pub use news::{News, Place};
+pub use questions::SeatInfo;
 pub use resume::ResumeKey;
 pub use settings::Settings;
 
@@ -138,6 +143,8 @@ pub enum Effect {
     SeatTaken(SessionId),
     /// Someone has left for good: the session's credentials end.
     SeatEnded(SessionId),
+    /// Tell those who watch from outside.
+    News(News),
 }
 
 /// What a newcomer learns of the room, but for the ICE servers.

@@ -10,6 +10,7 @@ struct Table {
     sessions: HashMap<u64, SessionId>,
     sent: HashMap<u64, Vec<Value>>,
     other: Vec<Effect>,
+    news: Vec<News>,
     resume: HashMap<u64, String>,
     /// Where sockets come from.
     source: Source,
@@ -38,6 +39,7 @@ impl Table {
             sessions: HashMap::new(),
             sent: HashMap::new(),
             other: Vec::new(),
+            news: Vec::new(),
             resume: HashMap::new(),
             source: source(1),
         };
@@ -126,6 +128,10 @@ impl Table {
                         "participants": seating.participants,
                     });
                     (to, serde_json::json!({"type": "room", "data": data}))
+                }
+                Effect::News(news) => {
+                    self.news.push(news);
+                    continue;
                 }
                 other => {
                     self.other.push(other);

@@ -32,13 +32,15 @@ use crate::relay::{Connection, Relay, RelayHandle};
 use crate::room::ResumeKey;
 use crate::rooms::{self, SeatChange};
 use crate::signaling::{Signaling, Socket};
+use crate::store::password::Passwords;
 use crate::store::{OpenError, Store};
+use crate::token::Tokens;
 use crate::turn::{Credentials, ExternalAddresses};
 use crate::web::{
     ApiRequest, Http, Limits, NotAnOrigin, OnApi, OnSocket, OnTurn, Port, Redirect, SanName, Tls,
     TlsError, TurnConnection, UpgradedSocket,
 };
-use crate::{admin, turn, web};
+use crate::{admin, api, turn, web};
 use ice::OwnServers;
 pub use ports::BindError;
 use ports::{listen_tcp, listen_tcp_and_udp, udp_is_free};
@@ -152,9 +154,15 @@ impl Server {
             .collect();
         let relay = Relay::start(turn, Arc::clone(&credentials), external, &udp)
             .map_err(StartError::Relay)?;
+        let passwords = Passwords::default();
+        let tokens = Tokens::new(&secret.key_for("room tokens"));
         let (rooms, gauges, owner) = rooms::start(
-            rooms,
-            ResumeKey::new(&secret.key_for("resume tokens")),
+            rooms::Parts {
+                settings: rooms,
+                key: ResumeKey::new(&secret.key_for("resume tokens")),
+                store: store.clone(),
+                passwords: passwords.clone(),
+            },
             follow_seats(Arc::clone(&credentials), relay.handle()),
             stop.clone(),
         );
@@ -165,7 +173,13 @@ impl Server {
             tls: tls.clone(),
         };
         let signaling = Arc::new(Signaling::new(rooms.clone(), Arc::new(ice), stop.clone()));
-        let api = Arc::new(Api::new(rooms, store.clone(), stop.clone()));
+        let api = Arc::new(Api::new(api::Parts {
+            rooms,
+            store: store.clone(),
+            passwords,
+            tokens,
+            stop: stop.clone(),
+        }));
 
         let limits = Arc::new(Limits::new(&web.limits));
         let on_socket = sockets_to(Arc::clone(&signaling), tasks.clone());

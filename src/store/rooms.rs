@@ -122,18 +122,64 @@ impl Store {
     /// # Errors
     /// [`Error::Exists`] when a room of that name is kept already.
     pub async fn create_room(&self, room: &NewRoom) -> Result<KeptRoom, Error> {
+        self.insert_room(RoomId::random(), room, room.settings.name.folded(), false)
+            .await
+    }
+
+    /// Makes a place for the files of a room that is not kept. It has no name that anyone could find it by,
+    /// and is deleted like any other room.
+    ///
+    /// # Errors
+    /// When the store is not available.
+    pub async fn create_shelf(&self, room: &RoomName, now: u64) -> Result<RoomId, Error> {
+        let id = RoomId::random();
+        let room = NewRoom {
+            settings: RoomSettings::named(room.clone()),
+            created: now,
+        };
+        // No room's name begins with a control character.
+        let folded = format!("\u{1}{}", id.number());
+        Ok(self.insert_room(id, &room, &folded, true).await?.id)
+    }
+
+    /// Deletes the shelves that a server which did not stop in order has left. To be called before anybody
+    /// can be in a room.
+    ///
+    /// # Errors
+    /// When the store is not available.
+    pub async fn clear_shelves(&self, now: u64) -> Result<u64, Error> {
+        let rows = sqlx::query("SELECT id FROM rooms WHERE hidden = 1")
+            .fetch_all(&self.database.pool)
+            .await?;
+        let mut cleared = 0;
+        for row in &rows {
+            match self.delete_room(RoomId::new(row.signed("id")?), now).await {
+                Ok(()) => cleared += 1,
+                Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(cleared)
+    }
+
+    async fn insert_room(
+        &self,
+        id: RoomId,
+        room: &NewRoom,
+        folded: &str,
+        hidden: bool,
+    ) -> Result<KeptRoom, Error> {
         let NewRoom { settings, created } = room;
         settings.checked()?;
-        let id = RoomId::random();
         let mut tx = self.database.begin().await?;
         sqlx::query(
             "INSERT INTO rooms (id, name, folded, listed, locked, password, capacity, expires, idle, \
-             policy, created, last_active, last_seq) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 0)",
+             policy, created, last_active, last_seq, hidden) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 0, $12)",
         )
         .bind(id.number())
         .bind(settings.name.as_str())
-        .bind(settings.name.folded())
+        .bind(folded)
         .bind(i64::from(settings.listed))
         .bind(i64::from(settings.locked))
         .bind(settings.password.as_ref().map(Hash::as_str))
@@ -142,6 +188,7 @@ impl Store {
         .bind(settings.idle.map(milliseconds))
         .bind(text(&settings.policy))
         .bind(number(*created))
+        .bind(i64::from(hidden))
         .execute(tx.on())
         .await?;
         tx.commit().await?;

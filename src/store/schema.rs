@@ -38,6 +38,7 @@ pub(super) const TABLES: &[(&str, &[Column])] = {
                 Number("created"),
                 Number("last_active"),
                 Number("last_seq"),
+                Number("hidden"),
             ],
         ),
         (

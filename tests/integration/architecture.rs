@@ -9,14 +9,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("id", &[]),
     ("message", &["id"]),
     ("stun", &["id"]),
-    ("room", &["message", "id"]),
+    ("token", &["message", "id"]),
+    ("room", &["token", "message", "id"]),
     ("turn", &["stun", "id"]),
-    ("rooms", &["room", "message", "id"]),
     ("store", &["message", "id"]),
+    ("rooms", &["store", "room", "token", "message", "id"]),
     ("web", &["id"]),
-    ("signaling", &["rooms", "room", "message", "id"]),
+    ("signaling", &["rooms", "room", "token", "message", "id"]),
     ("relay", &["turn", "stun", "id"]),
-    ("api", &["rooms", "store", "room", "message", "id"]),
+    ("api", &["rooms", "store", "room", "token", "message", "id"]),
     ("admin", &["id"]),
     (
         "config",
@@ -44,11 +45,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "room",
             "turn",
+            "token",
             "message",
             "id",
         ],
     ),
-    ("cli", &["config", "server", "store", "id"]),
+    (
+        "cli",
+        &["config", "server", "store", "token", "message", "id"],
+    ),
 ];
 
 /// What a core may not know: sockets, clocks, tasks, files.
@@ -62,7 +67,7 @@ const NOT_IN_A_CORE: &[&str] = &[
     "std::thread",
     "async fn",
 ];
-const CORES: &[&str] = &["room", "turn", "stun", "message", "id"];
+const CORES: &[&str] = &["room", "turn", "stun", "token", "message", "id"];
 
 struct Source {
     path: PathBuf,

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 use turnstone::id::{DisplayName, RoomName, SessionId};
 use turnstone::message::{
-    Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FromPeer, History, IceGrant, IceServer,
-    Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered, Participant, Policy,
+    Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FileEntry, FromPeer, History, IceGrant,
+    IceServer, Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered, Participant, Policy,
     PolicyChange, React, Reacted, Reaction, Recording, Refusal, Role, RoleChange, RoomState, Size,
     Status, StreamKind, Text, ToPeer, View, Welcome, Whose, You,
 };
@@ -16,6 +16,7 @@ use turnstone::message::{
 const ANN: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
 const BOB: &str = "1b4e28ba-2fa1-41d2-883f-0016d3cca427";
 const CID: &str = "9c858901-8a57-4791-81fe-4c455b099bc9";
+const FILE: &str = "2f1a7a3e-3f0a-4a52-9a37-6f6f5b3c1d20";
 
 fn samples(direction: &str) -> BTreeMap<String, Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");
@@ -227,6 +228,16 @@ fn every_server_sample_is_said_so() {
         on: false,
         ..react.clone()
     };
+    let file = FileEntry {
+        id: FILE.parse().unwrap(),
+        name: "Minutes.pdf".to_owned(),
+        size: 48_213,
+        kind: "application/pdf".to_owned(),
+        url: format!("/api/v1/files/{FILE}"),
+        session_id: from,
+        username: ann.clone(),
+        time: 1_760_000_000_000,
+    };
     let cid: DisplayName = "Cid".parse().unwrap();
     let said = [
         ("joined", ToPeer::Joined { data: from }),
@@ -364,6 +375,14 @@ fn every_server_sample_is_said_so() {
                     messages: vec![&edited, &private, &deleted],
                     more: true,
                 },
+            },
+        ),
+        (
+            "file",
+            ToPeer::File {
+                from,
+                to,
+                data: &file,
             },
         ),
         ("waiting", ToPeer::Waiting { data: Empty {} }),

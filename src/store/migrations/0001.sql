@@ -1,6 +1,7 @@
 -- What is common to SQLite and PostgreSQL: TEXT and BIGINT. Times are milliseconds since 1970 (UTC),
 -- truths are 0 and 1, secrets are kept as hashes in hexadecimal, ids of the outside world are UUIDs.
 
+-- A hidden room holds the files of a room that is not kept, and ends with it.
 CREATE TABLE rooms (
     id          BIGINT NOT NULL PRIMARY KEY,
     name        TEXT   NOT NULL,
@@ -14,7 +15,8 @@ CREATE TABLE rooms (
     policy      TEXT   NOT NULL,
     created     BIGINT NOT NULL,
     last_active BIGINT NOT NULL,
-    last_seq    BIGINT NOT NULL
+    last_seq    BIGINT NOT NULL,
+    hidden      BIGINT NOT NULL
 );
 CREATE INDEX rooms_by_activity ON rooms (last_active);
 

@@ -1,32 +1,35 @@
 //! The one task that owns the room core, and the handle to it.
 //!
 //! Whatever a socket says goes in by a bounded queue, at whose end the socket waits. Whatever the
-//! core wants said goes out by a bounded queue per socket, at whose end nobody waits: a socket
-//! that cannot keep up is closed, since half a negotiation is worse than none.
+//! core wants said goes out by a bounded queue per socket (`outbox`), at whose end nobody waits. What
+//! others want of rooms that are kept is in `kept`.
+
+mod kept;
+mod outbox;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{PeerId, SessionId, Source};
-use crate::message::{FromPeer, Refusal, Text};
-use crate::room::{Departure, Effect, Event, Moment, ResumeKey, Rooms, Seating, Settings};
+use crate::id::{PeerId, RoomName, SessionId, Source};
+use crate::message::{FileEntry, FromPeer, Participant, Refusal, Text};
+use crate::room::{
+    Departure, Effect, Event, Moment, News, ResumeKey, Rooms, SeatInfo, Seating, Settings,
+};
+use crate::store::Store;
+use crate::store::password::Passwords;
+use outbox::{Outbox, outbox};
+
+pub use outbox::Inbox;
 
 /// How many requests wait for the owner before sockets have to wait in turn.
 const REQUESTS_MAX: usize = 1024;
-/// How many messages wait for one socket. A person who comes back gets up to about 700 at once.
-const OUTBOX_MESSAGES_MAX: usize = 1024;
-/// How many bytes wait for one socket.
-const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How many bytes wait for all sockets together before each has to do with [`FAIR_SHARE`]: many
-/// sockets that read nothing must not fill the memory.
-const OUTBOXES_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// What one socket may have waiting however much waits for others: a negotiation of ten people.
-const FAIR_SHARE: usize = 256 * 1024;
+/// How much news those may leave unread who watch; then they miss the oldest, and know it.
+const NEWS_MAX: usize = 1024;
 
 /// What a socket is told to do.
 #[derive(Debug)]
@@ -82,24 +85,44 @@ pub struct Gauges {
     pub people: AtomicUsize,
 }
 
+/// What the rooms are made of.
+pub struct Parts {
+    /// What an operator has set.
+    pub settings: Settings,
+    /// The key that seals resume tokens.
+    pub key: ResumeKey,
+    /// What is kept.
+    pub store: Store,
+    /// Hashes and checks rooms' passwords, for the whole server.
+    pub passwords: Passwords,
+}
+
 /// The only way in.
 #[derive(Clone)]
 pub struct RoomsHandle {
     requests: mpsc::Sender<Request>,
     /// How many bytes wait for all sockets.
     waiting: Arc<AtomicUsize>,
+    news: broadcast::Sender<News>,
+    store: Store,
+    /// Held while a kept room is made, changed or deleted: the store and the owner hear of such things in
+    /// the same order.
+    changing: Arc<Mutex<()>>,
 }
 
-struct Request {
-    event: Event,
-    outbox: Option<Outbox>,
+enum Request {
+    /// Something that happened, with the outbox of a new socket.
+    Event(Event, Option<Outbox>),
+    /// A question for the owner, or a word to it, with the answer's way back inside.
+    Ask(Question),
 }
+
+type Question = Box<dyn FnOnce(&mut Rooms, Moment) + Send>;
 
 /// Starts the owner, which runs until `stop`. `on_seat` hears of every seat taken and ended,
 /// before the person does.
 pub fn start(
-    settings: Settings,
-    key: ResumeKey,
+    parts: Parts,
     on_seat: impl Fn(SeatChange) + Send + 'static,
     stop: CancellationToken,
 ) -> (
@@ -107,18 +130,29 @@ pub fn start(
     Arc<Gauges>,
     impl Future<Output = ()> + Send + 'static,
 ) {
+    let Parts {
+        settings,
+        key,
+        store,
+        passwords: _,
+    } = parts;
     let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+    let (news, _) = broadcast::channel(NEWS_MAX);
     let gauges = Arc::new(Gauges::default());
     let owner = Owner {
         rooms: Rooms::new(settings, key, moment()),
         outboxes: HashMap::new(),
         gauges: Arc::clone(&gauges),
         on_seat: Box::new(on_seat),
+        news: news.clone(),
     };
     (
         RoomsHandle {
             requests: sender,
             waiting: Arc::default(),
+            news,
+            store,
+            changing: Arc::default(),
         },
         gauges,
         owner.run(requests, stop),
@@ -158,110 +192,55 @@ impl RoomsHandle {
         self.request(Event::Gone { peer, how }, None).await;
     }
 
+    /// Everyone in a room, the oldest first; `None` when nobody is.
+    pub async fn members(&self, room: &RoomName) -> Option<Vec<Participant>> {
+        let room = room.clone();
+        self.ask(move |rooms, _| rooms.members(&room)).await?
+    }
+
+    /// How many people are in each of these rooms.
+    pub async fn people(&self, names: Vec<RoomName>) -> Vec<usize> {
+        let nobody = vec![0; names.len()];
+        self.ask(move |rooms, _| names.iter().map(|name| rooms.people(name)).collect())
+            .await
+            .unwrap_or(nobody)
+    }
+
+    /// Where a session sits; `None` when it sits nowhere, or not any more. To be asked at each request: whoever was
+    /// removed has nothing.
+    pub async fn seat(&self, session: SessionId) -> Option<SeatInfo> {
+        self.ask(move |rooms, _| rooms.seat_info(session)).await?
+    }
+
+    /// Tells a room of a file that was uploaded whole: everyone, or the one it is for and the sender.
+    pub async fn file_added(&self, room: RoomName, file: FileEntry, to: Option<SessionId>) {
+        self.ask(move |rooms, _| rooms.file_added(&room, &file, to))
+            .await;
+    }
+
+    /// What happens from now on. Whoever reads too slowly misses the oldest and is told so.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
     async fn request(&self, event: Event, outbox: Option<Outbox>) {
         // Refused only once the owner has stopped, and then there is nobody to tell.
-        let _ = self.requests.send(Request { event, outbox }).await;
-    }
-}
-
-/// What a socket is to be sent, in order.
-pub struct Inbox {
-    messages: mpsc::Receiver<ToSocket>,
-    shared: Arc<Shared>,
-}
-
-impl Inbox {
-    /// The next message; `None` once the rooms have dropped the socket or stopped.
-    pub async fn next(&mut self) -> Option<ToSocket> {
-        let message = self.messages.recv().await?;
-        self.shared.take(message.size());
-        Some(message)
+        let _ = self.requests.send(Request::Event(event, outbox)).await;
     }
 
-    /// A token that fires when the rooms drop the socket, whatever still waits for it.
-    #[must_use]
-    pub fn dropped(&self) -> CancellationToken {
-        self.shared.dropped.clone()
-    }
-
-    /// Why the rooms dropped the socket, once they did.
-    #[must_use]
-    pub fn why(&self) -> Dropped {
-        if self.shared.replaced.load(Ordering::Relaxed) == 0 {
-            Dropped::TooSlow
-        } else {
-            Dropped::Replaced
-        }
-    }
-}
-
-struct Outbox {
-    messages: mpsc::Sender<ToSocket>,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    /// What waits for this socket.
-    bytes: AtomicUsize,
-    /// What waits for all sockets; messages to several count for each.
-    all: Arc<AtomicUsize>,
-    replaced: AtomicUsize,
-    dropped: CancellationToken,
-}
-
-impl Shared {
-    fn add(&self, size: usize) -> (usize, usize) {
-        let own = self.bytes.fetch_add(size, Ordering::Relaxed) + size;
-        let all = self.all.fetch_add(size, Ordering::Relaxed) + size;
-        (own, all)
-    }
-
-    fn take(&self, size: usize) {
-        self.bytes.fetch_sub(size, Ordering::Relaxed);
-        self.all.fetch_sub(size, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.take(self.bytes.load(Ordering::Relaxed));
-    }
-}
-
-fn outbox(all: Arc<AtomicUsize>) -> (Outbox, Inbox) {
-    let (sender, receiver) = mpsc::channel(OUTBOX_MESSAGES_MAX);
-    let shared = Arc::new(Shared {
-        bytes: AtomicUsize::new(0),
-        all,
-        replaced: AtomicUsize::new(0),
-        dropped: CancellationToken::new(),
-    });
-    (
-        Outbox {
-            messages: sender,
-            shared: Arc::clone(&shared),
-        },
-        Inbox {
-            messages: receiver,
-            shared,
-        },
-    )
-}
-
-impl Outbox {
-    /// False when the socket cannot keep up.
-    fn deliver(&self, message: ToSocket) -> bool {
-        let size = message.size();
-        let (own, all) = self.shared.add(size);
-        let has_room = own <= FAIR_SHARE || (own <= OUTBOX_BYTES_MAX && all <= OUTBOXES_BYTES_MAX);
-        has_room && self.messages.try_send(message).is_ok()
-    }
-
-    fn drop_for(self, why: Dropped) {
-        self.shared
-            .replaced
-            .store(usize::from(why == Dropped::Replaced), Ordering::Relaxed);
-        self.shared.dropped.cancel();
+    /// The owner's answer; `None` once it has stopped.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Rooms, Moment) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |rooms, now| {
+            // Whoever asked may have gone.
+            let _ = reply.send(question(rooms, now));
+        });
+        self.requests.send(Request::Ask(question)).await.ok()?;
+        answer.await.ok()
     }
 }
 
@@ -270,6 +249,7 @@ struct Owner {
     outboxes: HashMap<PeerId, Outbox>,
     gauges: Arc<Gauges>,
     on_seat: Box<dyn Fn(SeatChange) + Send>,
+    news: broadcast::Sender<News>,
 }
 
 impl Owner {
@@ -294,7 +274,15 @@ impl Owner {
         }
     }
 
-    fn take(&mut self, Request { event, outbox }: Request) {
+    fn take(&mut self, request: Request) {
+        let (event, outbox) = match request {
+            Request::Event(event, outbox) => (event, outbox),
+            Request::Ask(question) => {
+                let now = moment();
+                self.rooms.on_time(now);
+                return question(&mut self.rooms, now);
+            }
+        };
         match (&event, outbox) {
             (Event::Connected { peer, .. }, Some(outbox)) => {
                 self.outboxes.insert(*peer, outbox);
@@ -326,6 +314,10 @@ impl Owner {
                 }
                 Effect::SeatTaken(session) => (self.on_seat)(SeatChange::Taken(session)),
                 Effect::SeatEnded(session) => (self.on_seat)(SeatChange::Ended(session)),
+                Effect::News(news) => {
+                    // Refused when nobody watches.
+                    let _ = self.news.send(news);
+                }
             }
         }
         let census = self.rooms.census();
@@ -359,39 +351,5 @@ fn moment() -> Moment {
     Moment {
         monotonic: Instant::now(),
         unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(bytes: usize) -> ToSocket {
-        ToSocket::Text(Text::from("x".repeat(bytes)))
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_reads_nothing_has_an_end() {
-        let all = Arc::default();
-        let (outbox, mut inbox) = outbox(Arc::clone(&all));
-        let taken = (0..100)
-            .take_while(|_| outbox.deliver(message(64 * 1024)))
-            .count();
-        assert_eq!(taken, OUTBOX_BYTES_MAX / (64 * 1024));
-        assert!(inbox.next().await.is_some());
-        drop((outbox, inbox));
-        assert_eq!(
-            all.load(Ordering::Relaxed),
-            0,
-            "what was never sent no longer waits"
-        );
-    }
-
-    #[test]
-    fn when_much_waits_for_others_each_has_its_share() {
-        let all = Arc::new(AtomicUsize::new(OUTBOXES_BYTES_MAX));
-        let (outbox, _inbox) = outbox(all);
-        assert!(outbox.deliver(message(FAIR_SHARE)));
-        assert!(!outbox.deliver(message(1)));
     }
 }
