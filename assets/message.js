@@ -138,6 +138,7 @@ const FROM_SERVER = {
   status: { data: status, from: true },
   view: { data: view, from: true },
   chat: { data: chat },
+  file: { data: shape({ id: filled, name: text, size: number, type: text, url: filled, sessionId: text, username: text, time: number, to: maybe(text) }), from: true },
   "chat-edit": { data: shape({ seq: number, text, edited: number }), from: true },
   "chat-delete": { data: numbered, from: true },
   react: { data: react, from: true },

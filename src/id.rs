@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{AddrParseError, IpAddr, Ipv6Addr};
 use std::num::ParseIntError;
 use std::str::FromStr;
 
@@ -176,6 +176,21 @@ impl Source {
             IpAddr::V4(v4) => Self(IpAddr::V4(v4)),
             IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64))),
         }
+    }
+}
+
+impl From<Source> for String {
+    /// For keeping it; a network is written as its first address.
+    fn from(source: Source) -> Self {
+        source.0.to_string()
+    }
+}
+
+impl FromStr for Source {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::of)
     }
 }
 
@@ -406,6 +421,10 @@ mod tests {
         assert_eq!(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::9"));
         assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
         assert_eq!(format!("{:?}", source("192.0.2.1")), "Source(…)");
+        for text in ["192.0.2.1", "2001:db8:1:2::1"] {
+            let kept = String::from(source(text));
+            assert_eq!(kept.parse::<Source>().unwrap(), source(text));
+        }
     }
 
     #[test]

@@ -178,6 +178,28 @@ pub struct Login {
     /// The `seq` of the last chat message seen, with `resume`: later ones are sent again.
     #[serde(default)]
     pub seq: Option<u64>,
+    /// What opens a room that has a password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The secret of an invitation.
+    #[serde(default)]
+    pub invite: Option<String>,
+    /// A room token.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl Login {
+    /// The same wish without what opens doors, for whoever has passed them.
+    #[must_use]
+    pub fn without_secrets(self) -> Self {
+        Self {
+            password: None,
+            invite: None,
+            token: None,
+            ..self
+        }
+    }
 }
 
 impl fmt::Debug for Login {
@@ -482,6 +504,12 @@ pub enum ToPeer<'a> {
         /// All of it.
         data: Policy,
     },
+    /// What is set of the room was changed from outside.
+    #[serde(rename = "room-changed")]
+    RoomChanged {
+        /// The fields that have changed.
+        data: RoomChange,
+    },
     /// Someone has another role.
     Role {
         /// The host who gave it; absent when it passed by itself.
@@ -576,6 +604,42 @@ pub struct Welcome<'a> {
     pub limits: Limits,
     /// The token to take up this seat again after the socket broke.
     pub resume: &'a str,
+    /// What to show to the HTTP API.
+    pub api: &'a ApiGrant,
+}
+
+/// A token for the HTTP API, and how long it holds.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct ApiGrant {
+    /// The token. It speaks for the session as long as that has its seat.
+    pub token: String,
+    /// How long it holds, in seconds.
+    pub ttl: u64,
+}
+
+impl fmt::Debug for ApiGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiGrant")
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What has changed of a room; what is absent has not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RoomChange {
+    /// See [`RoomState::name`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<RoomName>,
+    /// See [`RoomState::locked`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
+    /// See [`RoomState::capacity`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<usize>,
+    /// See [`RoomState::policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 /// A room as people in it see it.
@@ -728,7 +792,9 @@ pub enum ErrorType {
     Denied,
     /// A host has removed the person.
     Kicked,
-    /// There is no such person or message.
+    /// The room's password is missing, or is another.
+    Password,
+    /// There is no such person, message, room or invitation.
     NotFound,
     /// The seat to resume is gone.
     Resume,

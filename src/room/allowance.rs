@@ -28,6 +28,21 @@ impl Allowance {
         self.full_at = Some(full_at + pace.every);
         true
     }
+
+    /// Puts one back that was taken.
+    pub(super) fn give_back(&mut self, pace: Pace) {
+        self.full_at = self.full_at.and_then(|at| at.checked_sub(pace.every));
+    }
+
+    /// Whether all of it is there.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        self.full_at.is_none_or(|at| at <= now)
+    }
+
+    /// When all of it will be there; the past when it is, or was never taken from.
+    pub(super) fn full_at(&self) -> Option<Instant> {
+        self.full_at
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Effect, NOT_HERE, Presence, Rooms};
+use super::{Effect, Job, Moment, NOT_HERE, Presence, Rooms};
 use crate::id::{PeerId, SessionId, Source};
 use crate::message::{ErrorType, Kick, Refusal};
 
@@ -12,13 +12,14 @@ const REMOVED_MAX: usize = 1000;
 /// Said to whoever was removed for now.
 const KICKED: Refusal = Refusal::new(ErrorType::Kicked, "The host has removed you from the room.");
 /// Said to whoever was removed for good.
-const BANNED: Refusal = Refusal::new(
+pub(super) const BANNED: Refusal = Refusal::new(
     ErrorType::Banned,
     "The host has removed you from the room for good.",
 );
 const ONESELF: Refusal = Refusal::invalid("To leave, log out.");
 
-/// People whom hosts have removed, until the room ends.
+/// People whom hosts have removed, until nobody is in the room any more. In a kept room those banned are
+/// then remembered by the store.
 #[derive(Default)]
 pub(super) struct Removals(VecDeque<Removal>);
 
@@ -39,20 +40,13 @@ pub(super) enum Return {
 }
 
 impl Removals {
-    /// Why someone may not sit down again by this session or from there.
-    pub(super) fn refusal_of_newcomer(
-        &self,
-        session: SessionId,
-        source: Source,
-    ) -> Option<Refusal> {
-        self.0
-            .iter()
-            .any(|removal| {
-                removal
-                    .banned
-                    .is_some_and(|banned| banned == source || removal.session == session)
-            })
-            .then_some(BANNED)
+    /// Whether someone may not sit down again by this session or from there.
+    pub(super) fn is_banned(&self, session: SessionId, source: Source) -> bool {
+        self.0.iter().any(|removal| {
+            removal
+                .banned
+                .is_some_and(|banned| banned == source || removal.session == session)
+        })
     }
 
     /// What to tell a removed person who wants the seat back. Whoever was removed for now and knows
@@ -80,7 +74,7 @@ impl Removals {
 }
 
 impl Rooms {
-    pub(super) fn kick(&mut self, peer: PeerId, by: SessionId, kick: Kick) {
+    pub(super) fn kick(&mut self, peer: PeerId, by: SessionId, kick: Kick, now: Moment) {
         if !self.acts_as_host(peer, by) {
             return;
         }
@@ -98,6 +92,11 @@ impl Rooms {
         let Some((source, socket)) = seated.or_else(|| room.waiting_as(session)) else {
             return self.refuse(peer, NOT_HERE);
         };
+        let name = room
+            .seat(session)
+            .map(|seat| &seat.name)
+            .or_else(|| room.name_at_the_door(session))
+            .cloned();
         room.removals.add(Removal {
             session,
             banned: kick.ban.then_some(source),
@@ -106,6 +105,17 @@ impl Rooms {
         if let Some(socket) = socket {
             self.stop_waiting(socket);
             self.throw_out(socket, if kick.ban { BANNED } else { KICKED });
+        }
+        // Out first; that it lasts comes second.
+        if kick.ban
+            && let Some(name) = name
+        {
+            self.keep(peer, by, || Job::Ban {
+                session,
+                name,
+                source,
+                time: now.unix_ms,
+            });
         }
         self.end_seat(session);
     }

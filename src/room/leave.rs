@@ -1,7 +1,9 @@
 //! Someone leaves, or a socket closes.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
+use super::reading::Held;
 use super::{
     AWAY, AWAY_AFTER_UNLOAD, AWAY_PER_SOURCE_MAX, Departure, Effect, Moment, News, Presence, Room,
     Rooms, resume,
@@ -31,7 +33,11 @@ impl Rooms {
             _ => return self.end_seat(session),
         };
         let until = now.monotonic + grace;
-        let missed = resume::Missed::default();
+        let mut missed = resume::Missed::default();
+        // What waited to be sent is missed like the rest.
+        for text in seat.held.take().into_iter().flat_map(Held::into_texts) {
+            missed.keep(resume::Kind::Chat, session, &text);
+        }
         let source = seat.source;
         seat.presence = Presence::Away { until, missed };
         self.away.insert((until, session));
@@ -55,6 +61,7 @@ impl Rooms {
             return;
         };
         let seat = room.seats.remove(place);
+        let is_kept = room.id().is_some();
         if let Presence::Away { until, .. } = seat.presence {
             self.away.remove(&(until, session));
             one_fewer(&mut self.away_by_source, seat.source);
@@ -67,9 +74,7 @@ impl Rooms {
             name: seat.name.clone(),
         }));
         if room.seats.is_empty() {
-            if let Some(room) = self.rooms.remove(&name) {
-                self.send_away(room.waiting);
-            }
+            self.end_if_empty(&name);
             return self.tell_the_news(News::Ended(place));
         }
         let farewell = ToPeer::Logout {
@@ -91,7 +96,8 @@ impl Rooms {
                 missed.left(session);
             }
         }
-        if let Some(session_id) = room.heir() {
+        // In a kept room hosts are made by whoever has it.
+        if let Some(session_id) = room.heir().filter(|_| !is_kept) {
             self.give_role(
                 None,
                 RoleChange {
@@ -100,6 +106,12 @@ impl Rooms {
                 },
             );
         }
+    }
+
+    /// Someone who was away has no seat any more.
+    pub(super) fn forget_away(&mut self, until: Instant, session: SessionId, source: Source) {
+        self.away.remove(&(until, session));
+        one_fewer(&mut self.away_by_source, source);
     }
 
     /// Tells the others that someone's socket broke, or that the person is back.

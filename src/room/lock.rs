@@ -1,7 +1,7 @@
 //! A host locks the room, or unlocks it.
 
-use super::Rooms;
-use crate::id::{PeerId, SessionId};
+use super::{Job, Rooms, resume};
+use crate::id::{PeerId, RoomName, SessionId};
 use crate::message::{Lock, ToPeer};
 
 impl Rooms {
@@ -9,15 +9,25 @@ impl Rooms {
         if !self.acts_as_host(peer, by) {
             return;
         }
-        if let Some(room) = self.room_of(by) {
-            room.state.locked = lock.locked;
+        if self.keep(peer, by, || Job::Lock { by, lock }) {
+            return;
         }
+        if let Some(name) = self.seated.get(&by).cloned() {
+            self.set_lock(&name, by, lock);
+        }
+    }
+
+    pub(super) fn set_lock(&mut self, name: &RoomName, by: SessionId, lock: Lock) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        room.state.locked = lock.locked;
         let text = ToPeer::Lock {
             from: by,
             to: "",
             data: lock,
         }
         .text();
-        self.tell_room(by, &text);
+        room.tell(resume::Kind::Other, by, &text, |_| true, &mut self.effects);
     }
 }

@@ -1,24 +1,34 @@
 //! Someone asks for a seat.
 
 use super::allowance::Allowance;
-use super::{Effect, Moment, News, Peer, Presence, Room, Rooms, Seat, chat, kick, resume, status};
-use crate::id::{DisplayName, PeerId, RoomName, SessionId};
-use crate::message::{
-    ErrorType, Login, Newcomer, Policy, Refusal, Role, RoomState, Status, ToPeer,
-};
+use super::door::Pass;
+use super::{Effect, Moment, News, Peer, Presence, Room, Rooms, Seat, Want, Wish, resume, status};
+use crate::id::{DisplayName, PeerId, SessionId};
+use crate::message::{ErrorType, Login, Newcomer, Refusal, Role, Status, ToPeer};
 
 /// Said to whoever talks before sitting down.
 pub(super) const NOT_SEATED: Refusal = Refusal::new(ErrorType::Unauthorized, "Join a room first.");
-pub(super) const FULL: Refusal = Refusal::new(ErrorType::Full, "This room is full.");
 
-const LOCKED: Refusal = Refusal::new(ErrorType::Locked, "This room is locked.");
+/// Someone on the way in.
+pub(super) struct Entrance {
+    pub(super) login: Login,
+    /// The seat from before a restart that the person wants back.
+    pub(super) back: Option<resume::Token>,
+}
 
-/// How a room lets someone in.
-pub(super) enum Door {
-    /// At once.
-    Open,
-    /// When a host says so.
-    Ajar,
+impl Entrance {
+    /// What the store is to look for. Whoever shows a token or had a seat needs nothing else; who has an
+    /// invitation needs no password.
+    pub(super) fn wish(&self) -> Wish {
+        let is_stranger = self.login.token.is_none() && self.back.is_none();
+        let invite = self.login.invite.clone().filter(|_| is_stranger);
+        let tries = is_stranger && invite.is_none();
+        Wish {
+            room: self.login.room.clone(),
+            password: self.login.password.clone().filter(|_| tries),
+            invite,
+        }
+    }
 }
 
 impl Rooms {
@@ -27,7 +37,7 @@ impl Rooms {
             return;
         };
         let session = asking.session;
-        let waits_here = asking.waiting.as_ref() == Some(&login.room);
+        let waits_here = matches!(&asking.wants, Want::Entry(room) if *room == login.room);
         self.release_reservation(peer);
         if let Some(token) = &login.resume {
             self.stop_waiting(peer);
@@ -41,56 +51,60 @@ impl Rooms {
             return self.welcome(peer, session, now);
         }
         self.stop_waiting(peer);
-        self.enter(peer, login, now);
+        self.enter(peer, Entrance { login, back: None }, now);
     }
 
-    /// Through the door of a room, or up to it.
-    pub(super) fn enter(&mut self, peer: PeerId, login: Login, now: Moment) {
+    /// Gives a seat to someone for whom the door is open.
+    pub(super) fn sit_down_anew(
+        &mut self,
+        peer: PeerId,
+        login: Login,
+        back: Option<resume::Token>,
+        pass: Pass,
+        now: Moment,
+    ) {
         let Some(session) = self.peers.get(&peer).map(|peer| peer.session) else {
             return;
         };
-        match self.door(peer, session, &login.room) {
-            Err(refusal) => self.refuse(peer, refusal),
-            Ok(Door::Ajar) => self.knock(peer, session, login, now),
-            Ok(Door::Open) => {
-                // An old seat is given up only now that the new one is certain.
+        // An old seat is given up only now that the new one is certain.
+        let (session, generations) = match back {
+            None => {
                 self.end_seat(session);
-                let first = resume::Generations::first();
-                self.sit_down(peer, session, login, first, now);
+                (session, resume::Generations::first())
             }
-        }
-    }
-
-    /// How the room's door is for someone who has no seat in it.
-    pub(super) fn door(
-        &self,
-        peer: PeerId,
-        session: SessionId,
-        room: &RoomName,
-    ) -> Result<Door, Refusal> {
-        let (Some(room), Some(asking)) = (self.rooms.get(room), self.peers.get(&peer)) else {
-            return Ok(Door::Open);
+            // The same id, so that connections between people, which know each other by it, simply go on.
+            Some(token) => {
+                self.move_session(peer, token.session);
+                (token.session, token.generations())
+            }
         };
-        if let Some(refusal) = room.removals.refusal_of_newcomer(session, asking.source) {
-            Err(refusal)
-        } else if room.state.locked {
-            Err(LOCKED)
-        } else if room.is_full() {
-            Err(FULL)
-        } else if room.state.policy.waiting_room {
-            Ok(Door::Ajar)
-        } else {
-            Ok(Door::Open)
+        let name = self.name_on_token(&login, now);
+        let login = Login {
+            name: name.unwrap_or_else(|| login.name.clone()),
+            ..login
+        };
+        let (seq, has_returned) = (login.seq, back.is_some());
+        self.sit_down(peer, session, login, generations, pass.role(), now);
+        if has_returned {
+            self.catch_up(peer, session, resume::Missed::default(), seq, now);
         }
     }
 
-    /// Gives `session` a new seat at the end of the table. That there is one left is seen to before.
+    /// What a room token says its bearer is called.
+    fn name_on_token(&self, login: &Login, now: Moment) -> Option<DisplayName> {
+        let token = login.token.as_ref()?;
+        self.cards.read(token, now.unix_ms).ok()?.name
+    }
+
+    /// Gives `session` a new seat at the end of the table, in this role if one is given. That there is a seat left is
+    /// seen to before.
     pub(super) fn sit_down(
         &mut self,
         peer: PeerId,
         session: SessionId,
         login: Login,
         resume: resume::Generations,
+        role: Option<Role>,
         now: Moment,
     ) {
         let Some(Peer { page, source, .. }) = self.peers.get(&peer) else {
@@ -101,24 +115,13 @@ impl Rooms {
         let room = self
             .rooms
             .entry(login.room.clone())
-            .or_insert_with(|| Room {
-                state: RoomState {
-                    name: login.room.clone(),
-                    locked: false,
-                    capacity,
-                    kept: false,
-                    policy: Policy::default(),
-                },
-                seats: Vec::new(),
-                chat: chat::Log::default(),
-                waiting: Vec::new(),
-                removals: kick::Removals::default(),
-            });
+            .or_insert_with(|| Room::ad_hoc(login.room.clone(), capacity));
         let name = free_name(login.name, &room.seats);
-        let role = if room.seats.is_empty() {
-            Role::Host
-        } else {
-            Role::Guest
+        let role = match role {
+            // A room that nobody was made host of has its first person.
+            _ if room.seats.is_empty() && room.id().is_none() => Role::Host,
+            Some(role) => role,
+            None => Role::Guest,
         };
         let announcement = ToPeer::Login {
             from: session,
@@ -147,6 +150,7 @@ impl Rooms {
             muting: status::Muting::default(),
             chat_from: room.chat.newest(),
             read: 0,
+            held: None,
             pages: Allowance::default(),
             resume,
             presence: Presence::Here(peer),
@@ -177,7 +181,7 @@ impl Rooms {
             return;
         };
         if self.peers.get(&to).is_some_and(|peer| peer.page)
-            && let Some(seating) = room.seating(session, &self.tokens, now)
+            && let Some(seating) = room.seating(session, &self.tokens, &self.cards, now)
         {
             let is_host = seating.you.role == Role::Host;
             self.effects.push_back(Effect::Welcome { to, seating });

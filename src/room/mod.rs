@@ -3,18 +3,28 @@
 //! A core: what happened and what time it is go in, effects come out. There is no socket, clock or
 //! task here, and nothing of TURN. A seat belongs to a session; a session usually has one socket
 //! (a peer), none for a while when that broke, and another one afterwards. One file per event:
-//! `login`, `waiting`, `leave`, `resume`, `forward` (offers, answers, candidates and what else only
-//! passes through), `status`, `chat`, `reading`, `file`, `random_check`, and what hosts do: `lock`, `policy`,
-//! `role`, `mute`, `kick`. What others may ask is in `questions`, what they are told in `news`.
+//! `login`, `look_up` (the store has said what is kept under a name), `waiting`, `leave`, `resume`, `forward` (offers,
+//! answers, candidates and what else only passes through), `status`, `chat`, `reading`, `file`, `random_check`, and
+//! what hosts do: `lock`, `policy`, `role`, `mute`, `kick`. What others may ask is in `questions`, what they are told
+//! in `news`.
+//!
+//! A room is ad hoc, gone with its last person, or kept: then it is made from what the store says, and
+//! whatever is to last is said to people once the store has it (`keep`). What is set of a kept room may change
+//! from outside (`kept`).
 
 mod allowance;
 mod chat;
+mod door;
 mod file;
 mod forward;
+mod guesses;
+mod keep;
+mod kept;
 mod kick;
 mod leave;
 mod lock;
 mod login;
+mod look_up;
 mod mute;
 mod news;
 mod policy;
@@ -30,15 +40,20 @@ mod waiting;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::id::{DisplayName, PeerId, RoomName, SessionId, Source};
+use crate::id::{DisplayName, InviteId, PeerId, RoomId, RoomName, SessionId, Source};
 use crate::message::{
-    ErrorType, FromPeer, Participant, Refusal, Role, RoomState, Status, Text, ToPeer, You,
+    ApiGrant, ErrorType, FromPeer, Participant, Refusal, Role, RoomState, Status, Text, ToPeer, You,
 };
+use crate::token::{self, Claims};
 
 use allowance::Allowance;
 
+pub use keep::{Job, Kept, Original, Outcome, Trouble};
+pub use kept::{Banned, Record};
+pub use look_up::{Found, Shown, Wish};
 pub use news::{News, Place};
 pub use questions::SeatInfo;
+pub use reading::{Page, Query, Recalled};
 pub use resume::ResumeKey;
 pub use settings::Settings;
 
@@ -47,6 +62,8 @@ pub const AWAY: Duration = Duration::from_secs(60);
 /// How long a seat is kept after its page was closed or reloaded: a reload is back within seconds,
 /// and nobody should look at an empty seat for longer than that.
 pub const AWAY_AFTER_UNLOAD: Duration = Duration::from_secs(15);
+/// How long a token for the HTTP API holds: longer than any call. It is worth nothing without its seat.
+pub const API_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many seats are kept for people away from one address. Sockets are limited by address and seats
 /// are not, so without this one program could fill the memory, and rooms, by breaking off again and again.
 pub const AWAY_PER_SOURCE_MAX: usize = 500;
@@ -90,6 +107,24 @@ pub enum Event {
         peer: PeerId,
         /// How it closed.
         how: Departure,
+    },
+    /// The store has said what is kept under a name ([`Effect::LookUp`]).
+    LookedUp {
+        /// Whose wish it was.
+        peer: PeerId,
+        /// What was found, or why nothing can be said.
+        found: Result<Found, Trouble>,
+    },
+    /// The store has done what was asked for ([`Effect::Keep`]), or has not.
+    Kept(Box<Kept>),
+    /// The store has fetched older messages ([`Effect::Fetch`]), or has not.
+    Fetched {
+        /// For which socket.
+        peer: PeerId,
+        /// What was asked.
+        query: Query,
+        /// The messages.
+        page: Result<Page, Trouble>,
     },
 }
 
@@ -145,6 +180,36 @@ pub enum Effect {
     SeatEnded(SessionId),
     /// Tell those who watch from outside.
     News(News),
+    /// Ask the store what is kept under a name; answered by [`Event::LookedUp`].
+    LookUp {
+        /// Whose wish it is.
+        peer: PeerId,
+        /// What to look for.
+        wish: Box<Wish>,
+    },
+    /// Have the store keep something, after all that was asked before for the same room; answered
+    /// by [`Event::Kept`].
+    Keep {
+        /// The room.
+        room: RoomId,
+        /// The socket whose doing it is.
+        peer: PeerId,
+        /// What is to be kept.
+        job: Box<Job>,
+    },
+    /// Have the store fetch older messages; answered by [`Event::Fetched`].
+    Fetch {
+        /// For which socket.
+        peer: PeerId,
+        /// Which messages.
+        query: Query,
+    },
+    /// An invitation was used and gave no seat: the use is given back.
+    GiveBack(InviteId),
+    /// Nobody is in a kept room any more, and nothing of it waits to be kept.
+    Rest(RoomId),
+    /// A room that is not kept has ended, and with it the place of its files.
+    Clear(RoomId),
 }
 
 /// What a newcomer learns of the room, but for the ICE servers.
@@ -158,6 +223,8 @@ pub struct Seating {
     pub participants: Vec<Participant>,
     /// The token for taking up this seat again.
     pub resume: String,
+    /// The token for the HTTP API.
+    pub api: ApiGrant,
 }
 
 /// How much there is at the moment, for the operator's gauges.
@@ -173,8 +240,11 @@ pub struct Census {
 pub struct Rooms {
     settings: Settings,
     tokens: resume::Tokens,
+    cards: token::Tokens,
     peers: HashMap<PeerId, Peer>,
     rooms: HashMap<RoomName, Room>,
+    /// What each kept room among them is called.
+    kept: HashMap<RoomId, RoomName>,
     /// Where each session sits.
     seated: HashMap<SessionId, RoomName>,
     reservations: HashMap<RoomName, random_check::Reservation>,
@@ -182,6 +252,7 @@ pub struct Rooms {
     away: BTreeSet<(Instant, SessionId)>,
     /// How many people are away, by where they come from; none is not listed.
     away_by_source: HashMap<Source, usize>,
+    guesses: guesses::Guesses,
     effects: VecDeque<Effect>,
 }
 
@@ -191,14 +262,27 @@ struct Peer {
     source: Source,
     page: bool,
     reserved: Option<RoomName>,
-    /// At whose door it waits.
-    waiting: Option<RoomName>,
+    wants: Want,
     knocks: Allowance,
 }
 
-/// A room with at least one seat.
+/// What a socket waits for.
+enum Want {
+    /// Nothing.
+    Nothing,
+    /// That the store says what is kept under a name.
+    Answer(look_up::Errand),
+    /// That a host opens the door of this room.
+    Entry(RoomName),
+}
+
+/// A room with at least one seat; a kept one may have none as long as somebody waits at its door, or
+/// something of it waits to be kept.
 struct Room {
     state: RoomState,
+    keeping: kept::Keeping,
+    /// The name that resume tokens are sealed with: what it was called when it began.
+    sealed_as: RoomName,
     /// Oldest first.
     seats: Vec<Seat>,
     chat: chat::Log,
@@ -223,6 +307,8 @@ struct Seat {
     chat_from: u64,
     /// The newest message the person has said to have read.
     read: u64,
+    /// What waits until older messages have been fetched.
+    held: Option<reading::Held>,
     pages: Allowance,
     resume: resume::Generations,
     presence: Presence,
@@ -238,18 +324,21 @@ enum Presence {
 
 impl Rooms {
     /// No rooms yet. `key` seals resume tokens; with the same key, people take up their seats
-    /// again after the server has restarted, within [`AWAY`] of `now`.
+    /// again after the server has restarted, within [`AWAY`] of `now`. `cards` are the tokens that open rooms.
     #[must_use]
-    pub fn new(settings: Settings, key: ResumeKey, now: Moment) -> Self {
+    pub fn new(settings: Settings, key: ResumeKey, cards: token::Tokens, now: Moment) -> Self {
         Self {
             settings,
             tokens: resume::Tokens::new(key, now.monotonic + AWAY),
+            cards,
             peers: HashMap::new(),
             rooms: HashMap::new(),
+            kept: HashMap::new(),
             seated: HashMap::new(),
             reservations: HashMap::new(),
             away: BTreeSet::new(),
             away_by_source: HashMap::new(),
+            guesses: guesses::Guesses::default(),
             effects: VecDeque::new(),
         }
     }
@@ -271,13 +360,16 @@ impl Rooms {
                         source,
                         page,
                         reserved: None,
-                        waiting: None,
+                        wants: Want::Nothing,
                         knocks: Allowance::default(),
                     },
                 );
             }
             Event::Said { peer, message } => self.said(peer, message, now),
             Event::Gone { peer, how } => self.gone(peer, how, now),
+            Event::LookedUp { peer, found } => self.looked_up(peer, found, now),
+            Event::Kept(done) => self.kept(*done, now),
+            Event::Fetched { peer, query, page } => self.fetched(peer, &query, page, now),
         }
     }
 
@@ -307,9 +399,23 @@ impl Rooms {
     #[must_use]
     pub fn census(&self) -> Census {
         Census {
-            rooms: self.rooms.len(),
+            // Kept ones at whose doors people only wait are not counted.
+            rooms: self
+                .rooms
+                .values()
+                .filter(|room| !room.seats.is_empty())
+                .count(),
             seats: self.seated.len(),
         }
+    }
+
+    /// Whether the store has been asked on behalf of this socket. What it says next is to wait until
+    /// that is answered, so that everything happens in the order it was said.
+    #[must_use]
+    pub fn awaits_answer(&self, peer: PeerId) -> bool {
+        self.peers
+            .get(&peer)
+            .is_some_and(|peer| matches!(peer.wants, Want::Answer(_)))
     }
 
     fn said(&mut self, peer: PeerId, message: FromPeer, now: Moment) {
@@ -318,7 +424,7 @@ impl Rooms {
         };
         match message {
             FromPeer::Login(login) => self.login(peer, login, now),
-            FromPeer::RandomCheck(check) => self.random_check(peer, &check, now),
+            FromPeer::RandomCheck(check) => self.random_check(peer, check, now),
             FromPeer::Logout => {
                 self.stop_waiting(peer);
                 self.end_seat(session);
@@ -341,9 +447,9 @@ impl Rooms {
             FromPeer::Status(status) => self.set_status(peer, session, status),
             FromPeer::View { to, view } => self.view(session, &to, &view),
             FromPeer::Chat(chat) => self.chat(peer, session, chat, now),
-            FromPeer::ChatEdit(edit) => self.chat_edit(peer, session, &edit, now),
+            FromPeer::ChatEdit(edit) => self.chat_edit(peer, session, edit, now),
             FromPeer::ChatDelete(which) => self.chat_delete(peer, session, which.seq, now),
-            FromPeer::React(react) => self.react(peer, session, &react, now),
+            FromPeer::React(react) => self.react(peer, session, react, now),
             FromPeer::Typing { to } => self.typing(session, to.as_deref()),
             FromPeer::Read(which) => self.read(peer, session, which.seq),
             FromPeer::History(query) => self.history(peer, session, query, now),
@@ -370,7 +476,7 @@ impl Rooms {
             FromPeer::Deny(who) => self.deny(peer, session, who),
             FromPeer::Mute(mute) => self.mute(peer, session, mute),
             FromPeer::Unmute(mute) => self.unmute(peer, session, mute),
-            FromPeer::Kick(kick) => self.kick(peer, session, kick),
+            FromPeer::Kick(kick) => self.kick(peer, session, kick, now),
             FromPeer::Lock(lock) => self.lock(peer, session, lock),
             FromPeer::Policy(change) => self.set_policy(peer, session, change, now),
             FromPeer::Role(change) => self.set_role(peer, session, change),
@@ -469,9 +575,19 @@ impl Room {
         &self,
         session: SessionId,
         tokens: &resume::Tokens,
+        cards: &token::Tokens,
         now: Moment,
     ) -> Option<Box<Seating>> {
         let own = self.seat(session)?;
+        let card = Claims {
+            room: self.state.name.clone(),
+            rid: self.id(),
+            sid: Some(session),
+            name: Some(own.name.clone()),
+            role: own.role,
+            exp: now.unix_ms / 1000 + API_TTL.as_secs(),
+            kind: token::Kind::Member,
+        };
         Some(Box::new(Seating {
             room: self.state.clone(),
             you: You {
@@ -490,9 +606,14 @@ impl Room {
                     session,
                     generation: own.resume.newest(),
                     issued_ms: now.unix_ms,
+                    kept: self.id(),
                 },
-                &self.state.name,
+                &self.sealed_as,
             ),
+            api: ApiGrant {
+                token: cards.mint(&card),
+                ttl: API_TTL.as_secs(),
+            },
         }))
     }
 }
@@ -518,6 +639,8 @@ impl Seat {
         effects: &mut VecDeque<Effect>,
     ) {
         match &mut self.presence {
+            Presence::Here(_)
+                if kind != resume::Kind::Other && reading::hold(&mut self.held, text) => {}
             Presence::Here(peer) => {
                 effects.push_back(Effect::Send {
                     to: *peer,

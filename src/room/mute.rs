@@ -49,7 +49,7 @@ impl Rooms {
             ToPeer::Unmute { from, to, data }
         };
         let text = order.text();
-        self.tell_those(by, resume::Kind::Other, &text, |seat| {
+        self.tell_those(session, resume::Kind::Other, &text, |seat| {
             seat.session == session
         });
     }

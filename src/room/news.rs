@@ -63,11 +63,6 @@ pub enum News {
 }
 
 impl Rooms {
-    /// Tells of something that happened outside.
-    pub fn announce(&mut self, news: News) {
-        self.tell_the_news(news);
-    }
-
     pub(super) fn tell_the_news(&mut self, news: News) {
         self.effects.push_back(Effect::News(news));
     }
@@ -77,8 +72,8 @@ impl Room {
     pub(super) fn place(&self) -> Place {
         Place {
             room: self.state.name.clone(),
-            kept: None,
-            listed: false,
+            kept: self.id(),
+            listed: self.kept().is_some_and(|kept| kept.listed),
         }
     }
 }

@@ -23,7 +23,7 @@ impl Rooms {
     /// Everyone in a room, the oldest first; `None` when nobody is.
     #[must_use]
     pub fn members(&self, room: &RoomName) -> Option<Vec<Participant>> {
-        let room = self.rooms.get(room)?;
+        let room = self.rooms.get(room).filter(|room| !room.seats.is_empty())?;
         Some(room.seats.iter().map(Seat::participant).collect())
     }
 
@@ -40,7 +40,7 @@ impl Rooms {
         let seat = room.seat(session)?;
         Some(SeatInfo {
             room: room.state.name.clone(),
-            kept: room.place().kept,
+            kept: room.id(),
             name: seat.name.clone(),
             role: seat.role,
             policy: room.state.policy,

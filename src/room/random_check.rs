@@ -16,12 +16,32 @@ pub(super) struct Reservation {
 }
 
 impl Rooms {
-    pub(super) fn random_check(&mut self, peer: PeerId, check: &RandomCheck, now: Moment) {
+    pub(super) fn random_check(&mut self, peer: PeerId, check: RandomCheck, now: Moment) {
+        if self.is_unused(peer, &check, now) {
+            self.look_up_name(peer, check);
+        } else {
+            self.answer_check(peer, &check, false, now);
+        }
+    }
+
+    fn is_unused(&self, peer: PeerId, check: &RandomCheck, now: Moment) -> bool {
         let room = &check.room;
-        let is_free = !self.rooms.contains_key(room)
+        !self.rooms.contains_key(room)
             && self.reservations.get(room).is_none_or(|reservation| {
                 reservation.peer == peer || reservation.until <= now.monotonic
-            });
+            })
+    }
+
+    /// The store has said whether a room of that name is kept; when it says nothing, none is taken to be.
+    pub(super) fn answer_check(
+        &mut self,
+        peer: PeerId,
+        check: &RandomCheck,
+        is_kept: bool,
+        now: Moment,
+    ) {
+        let room = &check.room;
+        let is_free = !is_kept && self.is_unused(peer, check, now);
         if is_free {
             // One name per socket: a socket cannot fill the table.
             self.release_reservation(peer);

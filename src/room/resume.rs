@@ -13,9 +13,9 @@ use ring::hmac;
 
 use super::kick::Return;
 use super::leave::one_fewer;
-use super::login::Door;
-use super::{Effect, Moment, Presence, Rooms};
-use crate::id::{PeerId, RoomName, SessionId};
+use super::login::Entrance;
+use super::{Effect, Moment, Presence, Rooms, reading};
+use crate::id::{PeerId, RoomId, RoomName, SessionId};
 use crate::message::{ErrorType, Login, Refusal, Text};
 
 /// How many messages are kept for someone away. A minute in a room of ten, each of whom restarts
@@ -33,12 +33,16 @@ const MISSED_BYTES_FROM_ONE_MAX: usize = 256 * 1024;
 /// notice: a day is longer than any call. Milliseconds.
 const AGE_AFTER_RESTART_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
-const SEAT_GONE: Refusal = Refusal::new(ErrorType::Resume, "Your seat is gone; join again.");
+pub(super) const SEAT_GONE: Refusal =
+    Refusal::new(ErrorType::Resume, "Your seat is gone; join again.");
 
 const SESSION_BYTES: usize = 16;
 const GENERATION_BYTES: usize = 8;
 const TIME_BYTES: usize = 8;
-const NAMED_BYTES: usize = SESSION_BYTES + GENERATION_BYTES + TIME_BYTES;
+const ROOM_BYTES: usize = 8;
+const NAMED_BYTES: usize = SESSION_BYTES + GENERATION_BYTES + TIME_BYTES + ROOM_BYTES;
+/// Stands where a kept room's id would.
+const AD_HOC: i64 = 0;
 const TAG_BYTES: usize = 32;
 
 /// The key that seals resume tokens.
@@ -92,6 +96,8 @@ impl Tokens {
         sealed.extend_from_slice(token.session.as_bytes());
         sealed.extend_from_slice(&token.generation.to_be_bytes());
         sealed.extend_from_slice(&token.issued_ms.to_be_bytes());
+        let kept = token.kept.map_or(AD_HOC, RoomId::number);
+        sealed.extend_from_slice(&kept.to_be_bytes());
         let tag = hmac::sign(&self.key.0, &signed(&sealed, room));
         sealed.extend_from_slice(tag.as_ref());
         URL_SAFE_NO_PAD.encode(sealed)
@@ -102,11 +108,14 @@ impl Tokens {
         let (named, tag) = sealed.split_at_checked(NAMED_BYTES)?;
         hmac::verify(&self.key.0, &signed(named, room), tag).ok()?;
         let (session, named) = named.split_at_checked(SESSION_BYTES)?;
-        let (generation, issued) = named.split_at_checked(GENERATION_BYTES)?;
+        let (generation, named) = named.split_at_checked(GENERATION_BYTES)?;
+        let (issued, kept) = named.split_at_checked(TIME_BYTES)?;
+        let kept = i64::from_be_bytes(kept.try_into().ok()?);
         Some(Token {
             session: SessionId::from_bytes(session.try_into().ok()?),
             generation: u64::from_be_bytes(generation.try_into().ok()?),
             issued_ms: u64::from_be_bytes(issued.try_into().ok()?),
+            kept: (kept != AD_HOC).then_some(RoomId::new(kept)),
         })
     }
 }
@@ -118,6 +127,14 @@ pub(super) struct Token {
     pub(super) generation: u64,
     /// Milliseconds since 1970.
     pub(super) issued_ms: u64,
+    /// The kept room in which the seat is. A later one of the same name is another.
+    pub(super) kept: Option<RoomId>,
+}
+
+impl Token {
+    pub(super) fn generations(self) -> Generations {
+        Generations::after_restart(self.generation)
+    }
 }
 
 fn signed(named: &[u8], room: &RoomName) -> Vec<u8> {
@@ -136,6 +153,14 @@ pub(super) struct Generations {
 impl Generations {
     pub(super) fn first() -> Self {
         Self { used: 0, issued: 1 }
+    }
+
+    /// Those of a seat that is taken again after a restart.
+    fn after_restart(generation: u64) -> Self {
+        Self {
+            used: generation,
+            issued: generation.saturating_add(1),
+        }
     }
 
     pub(super) fn newest(self) -> u64 {
@@ -197,6 +222,8 @@ impl Share {
 pub(super) enum Kind {
     /// Also in the room's chat log.
     Chat,
+    /// Of a message that is not in the log any more, but in the store.
+    Change,
     /// Nowhere else.
     Other,
 }
@@ -269,7 +296,13 @@ impl Rooms {
         let Some(source) = self.peers.get(&peer).map(|peer| peer.source) else {
             return;
         };
-        let Some(token) = self.tokens.open(token, &login.room) else {
+        // A room that was renamed is known by both names to those in it.
+        let sealed_as = self.rooms.get(&login.room).map(|room| &room.sealed_as);
+        let token = self
+            .tokens
+            .open(token, &login.room)
+            .or_else(|| self.tokens.open(token, sealed_as?));
+        let Some(token) = token else {
             return self.refuse(peer, SEAT_GONE);
         };
         let session = token.session;
@@ -289,6 +322,7 @@ impl Rooms {
             return self.refuse(peer, SEAT_GONE);
         };
         seat.resume = generations;
+        let held = seat.held.take();
         let was_from = std::mem::replace(&mut seat.source, source);
         let was = std::mem::replace(&mut seat.presence, Presence::Here(peer));
         self.move_session(peer, session);
@@ -305,7 +339,11 @@ impl Rooms {
                     self.peers.remove(&old);
                     self.effects.push_back(Effect::Replace(old));
                 }
-                Missed::default()
+                let mut missed = Missed::default();
+                for text in held.into_iter().flat_map(reading::Held::into_texts) {
+                    missed.keep(Kind::Chat, session, &text);
+                }
+                missed
             }
         };
         self.welcome(peer, session, now);
@@ -313,29 +351,20 @@ impl Rooms {
         self.announce_away(session, false);
     }
 
-    /// Takes in a session from before a restart: same id, so that connections between people,
-    /// which know each other by it, simply go on.
+    /// Takes in a session from before a restart.
     fn resume_after_restart(&mut self, peer: PeerId, token: Token, login: &Login, now: Moment) {
-        let session = token.session;
         if !self.tokens.is_from_before_a_restart(&token, now) {
             return self.refuse(peer, SEAT_GONE);
         }
-        match self.door(peer, session, &login.room) {
-            Err(refusal) => return self.refuse(peer, refusal),
-            // The room has become one that asks: this is a newcomer like any other.
-            Ok(Door::Ajar) => return self.enter(peer, login.clone(), now),
-            Ok(Door::Open) => {}
-        }
-        let generations = Generations {
-            used: token.generation,
-            issued: token.generation.saturating_add(1),
+        let entrance = Entrance {
+            login: login.clone(),
+            back: Some(token),
         };
-        self.move_session(peer, session);
-        self.sit_down(peer, session, login.clone(), generations, now);
+        self.enter(peer, entrance, now);
     }
 
     /// Makes `session` the one that this socket speaks for; a seat it had is given up.
-    fn move_session(&mut self, peer: PeerId, session: SessionId) {
+    pub(super) fn move_session(&mut self, peer: PeerId, session: SessionId) {
         let Some(here) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -345,7 +374,7 @@ impl Rooms {
         }
     }
 
-    fn catch_up(
+    pub(super) fn catch_up(
         &mut self,
         to: PeerId,
         session: SessionId,
@@ -353,27 +382,41 @@ impl Rooms {
         seq: Option<u64>,
         now: Moment,
     ) {
+        let everything = self.settings.history;
         let Some(room) = self
             .seated
             .get(&session)
-            .and_then(|name| self.rooms.get(name))
+            .and_then(|name| self.rooms.get_mut(name))
         else {
             return;
         };
+        let query = seq.and_then(|seq| room.missed_in_store(session, seq, everything, now));
         let Some(seat) = room.seat(session) else {
             return;
         };
         // With a number the log says it better: it also has what was lost on the way.
-        let logged = seq
-            .map(|seq| room.chat.unknown_to(seat, seq, now.monotonic))
-            .unwrap_or_default();
+        let logged = match seq {
+            Some(seq) if query.is_none() => room.chat.unknown_to(seat, seq, now.monotonic),
+            _ => Vec::new(),
+        };
         let kept = missed
             .messages
             .into_iter()
-            .filter(|kept| seq.is_none() || kept.kind == Kind::Other)
+            .filter(|kept| match kept.kind {
+                Kind::Chat => seq.is_none(),
+                Kind::Change => query.is_none(),
+                Kind::Other => true,
+            })
             .map(|kept| kept.text);
         for text in logged.into_iter().chain(kept) {
             self.effects.push_back(Effect::Send { to, text });
+        }
+        if let Some(query) = query {
+            // What is said from now on comes behind what is fetched.
+            if let Some(seat) = room.seat_mut(session) {
+                seat.held = Some(reading::Held::default());
+            }
+            self.effects.push_back(Effect::Fetch { peer: to, query });
         }
     }
 }

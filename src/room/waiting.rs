@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::allowance::Pace;
-use super::{Effect, Moment, Presence, Room, Rooms, login, resume};
-use crate::id::{PeerId, RoomName, SessionId, Source};
+use super::{Effect, Moment, Presence, Room, Rooms, Want, door, resume};
+use crate::id::{DisplayName, PeerId, RoomName, SessionId, Source};
 use crate::message::{Empty, ErrorType, Knock, Leaver, Login, Person, Refusal, Role, Text, ToPeer};
 
 /// How many people wait at one room's door: more than a host can look through.
@@ -61,6 +61,22 @@ impl Room {
             .find(|knocker| knocker.session == session)
             .map(|knocker| (knocker.source, Some(knocker.peer)))
     }
+
+    /// The room has another name; the sockets of those who wait are the answer.
+    pub(super) fn rename_at_the_door(&mut self, to: &RoomName) -> Vec<PeerId> {
+        for knocker in &mut self.waiting {
+            knocker.login.room = to.clone();
+        }
+        self.waiting.iter().map(|knocker| knocker.peer).collect()
+    }
+
+    /// What someone who waits wants to be called.
+    pub(super) fn name_at_the_door(&self, session: SessionId) -> Option<&DisplayName> {
+        let mut waiting = self.waiting.iter();
+        waiting
+            .find(|knocker| knocker.session == session)
+            .map(|knocker| &knocker.login.name)
+    }
 }
 
 impl Rooms {
@@ -77,7 +93,7 @@ impl Rooms {
             return;
         };
         let name = login.room.clone();
-        asking.waiting = Some(name.clone());
+        asking.wants = Want::Entry(name.clone());
         let knocker = Knocker {
             session,
             peer,
@@ -125,13 +141,24 @@ impl Rooms {
             return self.refuse(peer, NOT_WAITING);
         }
         if room.is_full() {
-            return self.refuse(peer, login::FULL);
+            return self.refuse(peer, door::FULL);
         }
         let name = room.state.name.clone();
         if let Some(knocker) = self.take_from_door(&name, who.session_id) {
-            let first = resume::Generations::first();
-            self.sit_down(knocker.peer, knocker.session, knocker.login, first, now);
+            self.let_in(knocker, now);
         }
+    }
+
+    fn let_in(&mut self, knocker: Knocker, now: Moment) {
+        let first = resume::Generations::first();
+        self.sit_down(
+            knocker.peer,
+            knocker.session,
+            knocker.login,
+            first,
+            None,
+            now,
+        );
     }
 
     pub(super) fn deny(&mut self, peer: PeerId, by: SessionId, who: Person) {
@@ -149,30 +176,30 @@ impl Rooms {
     }
 
     /// The waiting room is no more: everyone comes in, in the order they knocked.
-    pub(super) fn let_all_in(&mut self, by: SessionId, now: Moment) {
-        let Some(name) = self.seated.get(&by).cloned() else {
-            return;
-        };
-        let Some(room) = self.rooms.get_mut(&name) else {
+    pub(super) fn let_all_in(&mut self, name: &RoomName, now: Moment) {
+        let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
         for knocker in std::mem::take(&mut room.waiting) {
             self.forget_waiting(knocker.peer);
-            if self.rooms.get(&name).is_some_and(Room::is_full) {
-                self.refuse(knocker.peer, login::FULL);
-                self.tell_hosts_of_leaving(&name, &knocker);
+            if self.rooms.get(name).is_some_and(Room::is_full) {
+                self.refuse(knocker.peer, door::FULL);
+                self.tell_hosts_of_leaving(name, &knocker);
                 continue;
             }
-            let first = resume::Generations::first();
-            self.sit_down(knocker.peer, knocker.session, knocker.login, first, now);
+            self.let_in(knocker, now);
         }
     }
 
     /// The room is no more: whoever waits is sent away.
     pub(super) fn send_away(&mut self, waiting: Vec<Knocker>) {
+        self.refuse_waiting(waiting, &NOBODY_THERE);
+    }
+
+    pub(super) fn refuse_waiting(&mut self, waiting: Vec<Knocker>, why: &Refusal) {
         for knocker in waiting {
             self.forget_waiting(knocker.peer);
-            self.refuse(knocker.peer, NOBODY_THERE);
+            self.refuse(knocker.peer, why.clone());
         }
     }
 
@@ -182,12 +209,14 @@ impl Rooms {
             return;
         };
         let session = waiting.session;
-        let Some(name) = waiting.waiting.clone() else {
+        let Want::Entry(name) = &waiting.wants else {
             return;
         };
+        let name = name.clone();
         if let Some(knocker) = self.take_from_door(&name, session) {
             self.tell_hosts_of_leaving(&name, &knocker);
         }
+        self.end_if_empty(&name);
     }
 
     /// Tells a host who waits.
@@ -218,7 +247,7 @@ impl Rooms {
 
     fn forget_waiting(&mut self, peer: PeerId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.waiting = None;
+            peer.wants = Want::Nothing;
         }
     }
 

@@ -1,27 +1,35 @@
 //! The one task that owns the room core, and the handle to it.
 //!
 //! Whatever a socket says goes in by a bounded queue, at whose end the socket waits. Whatever the
-//! core wants said goes out by a bounded queue per socket (`outbox`), at whose end nobody waits. What
-//! others want of rooms that are kept is in `kept`.
+//! core wants said goes out by a bounded queue per socket (`outbox`), at whose end nobody waits. The owner
+//! waits for nobody either: what the core wants of the store is asked in tasks (`desk`), what it wants kept is
+//! written by tasks (`keeper`), and the answers come back as events. What others want of rooms that are kept is in
+//! `kept`.
 
+mod desk;
+mod keeper;
 mod kept;
 mod outbox;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{PeerId, RoomName, SessionId, Source};
+use crate::id::{PeerId, RoomId, RoomName, SessionId, Source};
 use crate::message::{FileEntry, FromPeer, Participant, Refusal, Text};
 use crate::room::{
     Departure, Effect, Event, Moment, News, ResumeKey, Rooms, SeatInfo, Seating, Settings,
 };
 use crate::store::Store;
 use crate::store::password::Passwords;
+use crate::token::Tokens;
+use desk::Desk;
+use keeper::Keeper;
 use outbox::{Outbox, outbox};
 
 pub use outbox::Inbox;
@@ -30,6 +38,8 @@ pub use outbox::Inbox;
 const REQUESTS_MAX: usize = 1024;
 /// How much news those may leave unread who watch; then they miss the oldest, and know it.
 const NEWS_MAX: usize = 1024;
+/// How often kept rooms in which people are count as visited. Rooms may end minutes after the last visit.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
 /// What a socket is told to do.
 #[derive(Debug)]
@@ -91,6 +101,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The key that seals resume tokens.
     pub key: ResumeKey,
+    /// Makes and reads room tokens.
+    pub tokens: Tokens,
     /// What is kept.
     pub store: Store,
     /// Hashes and checks rooms' passwords, for the whole server.
@@ -104,15 +116,14 @@ pub struct RoomsHandle {
     /// How many bytes wait for all sockets.
     waiting: Arc<AtomicUsize>,
     news: broadcast::Sender<News>,
-    store: Store,
-    /// Held while a kept room is made, changed or deleted: the store and the owner hear of such things in
-    /// the same order.
-    changing: Arc<Mutex<()>>,
+    desk: Arc<Desk>,
 }
 
 enum Request {
     /// Something that happened, with the outbox of a new socket.
     Event(Event, Option<Outbox>),
+    /// What a socket said, that may have to wait for the store.
+    Said(PeerId, FromPeer, oneshot::Sender<()>),
     /// A question for the owner, or a word to it, with the answer's way back inside.
     Ask(Question),
 }
@@ -133,15 +144,21 @@ pub fn start(
     let Parts {
         settings,
         key,
+        tokens,
         store,
-        passwords: _,
+        passwords,
     } = parts;
+    let desk = Arc::new(Desk::new(store, passwords));
     let (sender, requests) = mpsc::channel(REQUESTS_MAX);
     let (news, _) = broadcast::channel(NEWS_MAX);
     let gauges = Arc::new(Gauges::default());
     let owner = Owner {
-        rooms: Rooms::new(settings, key, moment()),
+        rooms: Rooms::new(settings, key, tokens, moment()),
         outboxes: HashMap::new(),
+        settling: HashMap::new(),
+        keeper: Keeper::new(Arc::clone(&desk), sender.downgrade()),
+        desk: Arc::clone(&desk),
+        requests: sender.downgrade(),
         gauges: Arc::clone(&gauges),
         on_seat: Box::new(on_seat),
         news: news.clone(),
@@ -151,8 +168,7 @@ pub fn start(
             requests: sender,
             waiting: Arc::default(),
             news,
-            store,
-            changing: Arc::default(),
+            desk,
         },
         gauges,
         owner.run(requests, stop),
@@ -182,9 +198,16 @@ impl RoomsHandle {
         inbox
     }
 
-    /// Tells what a socket said.
-    pub async fn said(&self, peer: PeerId, message: FromPeer) {
-        self.request(Event::Said { peer, message }, None).await;
+    /// Tells what a socket said. While it is being settled, nothing else that the socket says is to be told.
+    pub async fn said(&self, peer: PeerId, message: FromPeer) -> Option<Settling> {
+        if !matches!(message, FromPeer::Login(_) | FromPeer::RandomCheck(_)) {
+            self.request(Event::Said { peer, message }, None).await;
+            return None;
+        }
+        let (settled, settling) = oneshot::channel();
+        let request = Request::Said(peer, message, settled);
+        self.requests.send(request).await.ok()?;
+        Some(Settling(settling))
     }
 
     /// Tells that a socket closed.
@@ -244,9 +267,26 @@ impl RoomsHandle {
     }
 }
 
+/// Something a socket said that may have to wait for the store.
+pub struct Settling(oneshot::Receiver<()>);
+
+impl Settling {
+    /// Returns once it is settled, or nobody is there any more to do so.
+    pub async fn settled(&mut self) {
+        // Nothing is ever sent: it is dropped.
+        let _ = (&mut self.0).await;
+    }
+}
+
 struct Owner {
     rooms: Rooms,
     outboxes: HashMap<PeerId, Outbox>,
+    /// The sockets that wait for the store; dropping the sender tells them.
+    settling: HashMap<PeerId, oneshot::Sender<()>>,
+    keeper: Keeper,
+    desk: Arc<Desk>,
+    /// The way back for answers.
+    requests: mpsc::WeakSender<Request>,
     gauges: Arc<Gauges>,
     on_seat: Box<dyn Fn(SeatChange) + Send>,
     news: broadcast::Sender<News>,
@@ -254,6 +294,8 @@ struct Owner {
 
 impl Owner {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
+        let mut touch = interval(TOUCH_EVERY);
+        touch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.rooms.next_deadline();
             let due = async {
@@ -268,6 +310,7 @@ impl Owner {
                     None => return,
                 },
                 () = due => self.rooms.on_time(moment()),
+                _ = touch.tick() => self.touch(self.rooms.kept_in_use()),
                 () = stop.cancelled() => return,
             }
             self.carry_out();
@@ -277,6 +320,13 @@ impl Owner {
     fn take(&mut self, request: Request) {
         let (event, outbox) = match request {
             Request::Event(event, outbox) => (event, outbox),
+            Request::Said(peer, message, settled) => {
+                self.rooms.handle(Event::Said { peer, message }, moment());
+                if self.rooms.awaits_answer(peer) {
+                    self.settling.insert(peer, settled);
+                }
+                return;
+            }
             Request::Ask(question) => {
                 let now = moment();
                 self.rooms.on_time(now);
@@ -289,10 +339,43 @@ impl Owner {
             }
             (Event::Gone { peer, .. }, _) => {
                 self.outboxes.remove(peer);
+                self.settling.remove(peer);
             }
             _ => {}
         }
+        let answered = match &event {
+            Event::LookedUp { peer, .. } => Some(*peer),
+            _ => None,
+        };
         self.rooms.handle(event, moment());
+        if let Some(peer) = answered
+            && !self.rooms.awaits_answer(peer)
+        {
+            self.settling.remove(&peer);
+        }
+    }
+
+    fn touch(&self, rooms: Vec<RoomId>) {
+        if !rooms.is_empty() {
+            let desk = Arc::clone(&self.desk);
+            tokio::spawn(async move { desk.touch(rooms).await });
+        }
+    }
+
+    /// Asks the store in a task; the answer comes back as an event.
+    fn ask_store<F: Future<Output = Event> + Send + 'static>(
+        &self,
+        question: impl FnOnce(Arc<Desk>) -> F,
+    ) {
+        let requests = self.requests.clone();
+        let asked = question(Arc::clone(&self.desk));
+        tokio::spawn(async move {
+            let answer = asked.await;
+            if let Some(requests) = requests.upgrade() {
+                // Refused only once the owner has stopped.
+                let _ = requests.send(Request::Event(answer, None)).await;
+            }
+        });
     }
 
     fn carry_out(&mut self) {
@@ -315,8 +398,33 @@ impl Owner {
                 Effect::SeatTaken(session) => (self.on_seat)(SeatChange::Taken(session)),
                 Effect::SeatEnded(session) => (self.on_seat)(SeatChange::Ended(session)),
                 Effect::News(news) => {
+                    if let News::Started(place) | News::Ended(place) = &news {
+                        self.touch(place.kept.into_iter().collect());
+                    }
                     // Refused when nobody watches.
                     let _ = self.news.send(news);
+                }
+                Effect::LookUp { peer, wish } => self.ask_store(|desk| async move {
+                    let found = desk.look_up(&wish).await;
+                    Event::LookedUp { peer, found }
+                }),
+                Effect::Fetch { peer, query } => self.ask_store(|desk| async move {
+                    let page = desk.fetch(&query).await;
+                    Event::Fetched { peer, query, page }
+                }),
+                Effect::Keep { room, peer, job } => {
+                    if let Err(refused) = self.keeper.keep(room, peer, *job) {
+                        self.rooms.handle(Event::Kept(refused), moment());
+                    }
+                }
+                Effect::Rest(room) => self.keeper.rest(room),
+                Effect::GiveBack(invite) => {
+                    let desk = Arc::clone(&self.desk);
+                    tokio::spawn(async move { desk.give_back(invite).await });
+                }
+                Effect::Clear(shelf) => {
+                    let desk = Arc::clone(&self.desk);
+                    tokio::spawn(async move { desk.clear(shelf).await });
                 }
             }
         }
@@ -345,11 +453,16 @@ impl Owner {
 }
 
 fn moment() -> Moment {
+    Moment {
+        monotonic: Instant::now(),
+        unix_ms: unix_ms(),
+    }
+}
+
+/// The time, in milliseconds since 1970.
+fn unix_ms() -> u64 {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Moment {
-        monotonic: Instant::now(),
-        unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
-    }
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

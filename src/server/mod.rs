@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::id::Source;
 use crate::relay::{Connection, Relay, RelayHandle};
 use crate::room::ResumeKey;
-use crate::rooms::{self, SeatChange};
+use crate::rooms::{self, RoomsHandle, SeatChange};
 use crate::signaling::{Signaling, Socket};
 use crate::store::password::Passwords;
 use crate::store::{OpenError, Store};
@@ -68,6 +68,7 @@ pub struct Server {
     tasks: TaskTracker,
     relay: Relay,
     store: Store,
+    rooms: RoomsHandle,
 }
 
 /// Where a server listens.
@@ -141,6 +142,7 @@ impl Server {
         let external = address::external_addresses(&turn.external_ips, &web.domains).await;
         let tls = Tls::load(&web, &data_dir, &own_names(&web.domains, &external))?;
         let store = Store::open(store, &data_dir).await?;
+        upkeep::begin(&store).await;
         let bound = Listeners::bind(&web, &turn, &admin)?;
 
         let stop = CancellationToken::new();
@@ -155,11 +157,12 @@ impl Server {
         let relay = Relay::start(turn, Arc::clone(&credentials), external, &udp)
             .map_err(StartError::Relay)?;
         let passwords = Passwords::default();
-        let tokens = Tokens::new(&secret.key_for("room tokens"));
+        let tokens = tokens_of(&secret);
         let (rooms, gauges, owner) = rooms::start(
             rooms::Parts {
                 settings: rooms,
                 key: ResumeKey::new(&secret.key_for("resume tokens")),
+                tokens: tokens.clone(),
                 store: store.clone(),
                 passwords: passwords.clone(),
             },
@@ -167,6 +170,7 @@ impl Server {
             stop.clone(),
         );
         tasks.spawn(owner);
+        let handle = rooms.clone();
         let ice = OwnServers {
             credentials,
             turn_port: bound.turn_port(),
@@ -174,7 +178,7 @@ impl Server {
         };
         let signaling = Arc::new(Signaling::new(rooms.clone(), Arc::new(ice), stop.clone()));
         let api = Arc::new(Api::new(api::Parts {
-            rooms,
+            rooms: rooms.clone(),
             store: store.clone(),
             passwords,
             tokens,
@@ -223,7 +227,7 @@ impl Server {
         }
         let health = Health::good();
         tasks.spawn(upkeep::watch(store.clone(), health.clone(), stop.clone()));
-        tasks.spawn(upkeep::sweep(store.clone(), stop.clone()));
+        tasks.spawn(upkeep::sweep(store.clone(), rooms, stop.clone()));
         let watching = CancellationToken::new();
         if let Some(listener) = bound.admin {
             let metrics = measures::measures(&gauges, &signaling, &limits, &relay.handle(), &tls)?;
@@ -255,6 +259,7 @@ impl Server {
             tasks,
             relay,
             store,
+            rooms: handle,
         })
     }
 
@@ -262,6 +267,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses.clone()
+    }
+
+    /// The rooms, for whoever runs a server inside another program.
+    #[must_use]
+    pub fn rooms(&self) -> &RoomsHandle {
+        &self.rooms
     }
 
     /// Looks for another certificate. One that cannot be used is reported, and the old one kept.
@@ -406,6 +417,18 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 
 const fn everywhere(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
+}
+
+/// Makes and reads the room tokens of the server whose data is in this directory.
+///
+/// # Errors
+/// When its secret cannot be read, or made.
+pub fn room_tokens(data_dir: &Path) -> io::Result<Tokens> {
+    open_data_dir(data_dir).map(|secret| tokens_of(&secret))
+}
+
+fn tokens_of(secret: &Secret) -> Tokens {
+    Tokens::new(&secret.key_for("room tokens"))
 }
 
 /// Makes the data directory if there is none, closed to others, and reads the secret in it.

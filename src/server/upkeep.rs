@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::rooms::RoomsHandle;
 use crate::store::{Error, Store, Swept};
 
 /// How often the store is asked whether it answers: as often as load balancers ask us.
@@ -40,7 +41,7 @@ impl Health {
         if is_good {
             info!("the store answers again");
         } else {
-            warn!("the store does not answer; rooms that are not kept work all the same");
+            warn!("the store does not answer; people in rooms go on, but nobody can enter others");
         }
     }
 }
@@ -60,13 +61,28 @@ pub(super) async fn watch(store: Store, health: Health, stop: CancellationToken)
     }
 }
 
-/// Clears what has ended, now and then, until `stop`. What was begun is finished by the next sweep, or after a restart.
-pub(super) async fn sweep(store: Store, stop: CancellationToken) {
+/// Clears what was left by rooms that are not kept, none of which outlives a restart.
+pub(super) async fn begin(store: &Store) {
+    // The cause has been logged; what is left then lies there until the next start.
+    if let Ok(cleared @ 1..) = store.clear_shelves(now()).await {
+        info!(
+            rooms = cleared,
+            "cleared the files of rooms that have ended"
+        );
+    }
+}
+
+/// Clears what has ended, now and then, until `stop`, and tells people in rooms whose time is over. What was begun is
+/// finished by the next sweep, or after a restart.
+pub(super) async fn sweep(store: Store, rooms: RoomsHandle, stop: CancellationToken) {
     let mut due = interval(SWEEP_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(due.tick()).await.is_some() {
         match stop.run_until_cancelled(store.sweep(now())).await {
-            Some(Ok(swept)) => say(&swept),
+            Some(Ok(swept)) => {
+                rooms.swept(&swept.rooms).await;
+                say(&swept);
+            }
             // The cause has been logged; the next one tries again.
             Some(Err(Error::Unavailable)) => {}
             Some(Err(error)) => warn!(%error, "what has ended could not be cleared"),

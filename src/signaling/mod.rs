@@ -25,7 +25,7 @@ use crate::message::{
     Welcome,
 };
 use crate::room::{Departure, Seating};
-use crate::rooms::{Dropped, Inbox, RoomsHandle, ToSocket};
+use crate::rooms::{Dropped, Inbox, RoomsHandle, Settling, ToSocket};
 use limits::{Bucket, Faults};
 
 pub use limits::{BURST, FAULTS_MAX, FAULTS_WITHIN, RATE};
@@ -125,6 +125,7 @@ impl Signaling {
             wire: wire.await,
             bucket: Bucket::new(now),
             faults: Faults::default(),
+            settling: None,
             shared: self,
         };
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -142,6 +143,9 @@ struct Connection<'a, S> {
     wire: WebSocketStream<S>,
     bucket: Bucket,
     faults: Faults,
+    /// What was said last, as long as the rooms have to ask for something before they can answer it. Nothing
+    /// is read meanwhile, so that everything happens in the order it was said.
+    settling: Option<Settling>,
     shared: &'a Signaling,
 }
 
@@ -189,9 +193,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let mut unanswered = 0;
         loop {
             let step = tokio::select! {
-                message = self.wire.next() => {
+                message = self.wire.next(), if self.settling.is_none() => {
                     unanswered = 0;
                     self.take(message).await
+                }
+                () = settled(&mut self.settling) => {
+                    self.settling = None;
+                    Ok(())
                 }
                 message = inbox.next() => match message {
                     Some(message) => self.pass_on(message).await,
@@ -239,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Ok(FromPeer::Ping) => self.send(ToPeer::Pong { data: Empty {} }.text()).await,
             Ok(FromPeer::Pong | FromPeer::Unknown) => Ok(()),
             Ok(message) => {
-                self.shared.rooms.said(self.peer, message).await;
+                self.settling = self.shared.rooms.said(self.peer, message).await;
                 Ok(())
             }
             Err(refusal) => self.refuse(&refusal).await,
@@ -383,6 +391,14 @@ impl End {
     }
 }
 
+/// Returns once what is being settled is; never if nothing is.
+async fn settled(settling: &mut Option<Settling>) {
+    match settling {
+        Some(settling) => settling.settled().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn welcome(seating: &Seating, grant: &IceGrant) -> Text {
     ToPeer::Room {
         data: Welcome {
@@ -397,6 +413,7 @@ fn welcome(seating: &Seating, grant: &IceGrant) -> Text {
                 burst: BURST,
             },
             resume: &seating.resume,
+            api: &seating.api,
         },
     }
     .text()

@@ -11,8 +11,9 @@ use crate::id::{DisplayName, RoomId, SessionId};
 /// How many messages one page of history has at most.
 pub(super) const PAGE_MAX: u32 = 200;
 
-/// How many reactions one message has at most: a full room with a few each.
-const REACTIONS_MAX: i64 = 5000;
+/// How many reactions one message has at most, and how many different signs: what a page can show.
+const REACTIONS_MAX: i64 = 200;
+const SIGNS_MAX: i64 = 20;
 
 /// A message to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,19 @@ pub struct Message {
     pub deleted: Option<u64>,
     /// Signs people have put beside it, in a fixed order.
     pub reactions: Vec<Reaction>,
+    /// When the latest of them was put there, in milliseconds since 1970.
+    pub reacted: Option<u64>,
+}
+
+/// Who wrote a message and may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Who wrote it.
+    pub session: SessionId,
+    /// To whom alone; `None` is everyone.
+    pub to: Option<SessionId>,
+    /// Whether it was deleted.
+    pub deleted: bool,
 }
 
 /// A sign beside a message, and who put it there.
@@ -83,12 +97,34 @@ pub struct History {
 
 impl Store {
     /// Keeps a message; the answer is its number, once it is on the disk. Messages of one room are
-    /// numbered without a gap, in the order in which this was called.
+    /// numbered without a gap, in the order in which this was called, whenever the answers are awaited.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the room is not kept, [`Error::Busy`] when too many wait.
-    pub async fn append(&self, message: NewMessage) -> Result<u64, Error> {
-        self.writer.append(message).await
+    pub fn append(
+        &self,
+        message: NewMessage,
+    ) -> impl Future<Output = Result<u64, Error>> + Send + 'static {
+        self.writer.append(message)
+    }
+
+    /// Who wrote a message and may read it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such message.
+    pub async fn message_head(&self, room: RoomId, seq: u64) -> Result<Head, Error> {
+        let row = sqlx::query(
+            "SELECT session, to_session, deleted FROM messages WHERE room = $1 AND seq = $2",
+        )
+        .bind(room.number())
+        .bind(number(seq))
+        .fetch_one(&self.database.pool)
+        .await?;
+        Ok(Head {
+            session: row.parsed("session")?,
+            to: row.parsed_if_any("to_session")?,
+            deleted: row.number_if_any("deleted")?.is_some(),
+        })
     }
 
     /// A part of a room's history.
@@ -130,7 +166,7 @@ impl Store {
             return Ok(());
         };
         let rows = sqlx::query(
-            "SELECT seq, emoji, session FROM reactions WHERE room = $1 AND seq >= $2 AND seq <= $3 \
+            "SELECT seq, emoji, session, time FROM reactions WHERE room = $1 AND seq >= $2 AND seq <= $3 \
              ORDER BY time, session, emoji",
         )
         .bind(room.number())
@@ -138,10 +174,11 @@ impl Store {
         .bind(number(last.seq))
         .fetch_all(&self.database.pool)
         .await?;
-        let mut by_seq: BTreeMap<u64, Vec<Reaction>> = BTreeMap::new();
+        let mut by_seq: BTreeMap<u64, (Vec<Reaction>, u64)> = BTreeMap::new();
         for row in &rows {
             let (emoji, session) = (row.text("emoji")?, row.parsed("session")?);
-            let reactions = by_seq.entry(row.number("seq")?).or_default();
+            let (reactions, latest) = by_seq.entry(row.number("seq")?).or_default();
+            *latest = row.number("time")?.max(*latest);
             match reactions
                 .iter_mut()
                 .find(|reaction| reaction.emoji == emoji)
@@ -154,7 +191,10 @@ impl Store {
             }
         }
         for message in messages {
-            message.reactions = by_seq.remove(&message.seq).unwrap_or_default();
+            if let Some((reactions, latest)) = by_seq.remove(&message.seq) {
+                message.reactions = reactions;
+                message.reacted = Some(latest);
+            }
         }
         Ok(())
     }
@@ -218,7 +258,8 @@ impl Store {
         tx.commit().await
     }
 
-    /// Puts a sign beside a message that `session` may read, or takes it away again.
+    /// Puts a sign beside a message that `session` may read, or takes it away again. False if it was there, or
+    /// was not.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such message for this person, [`Error::TooMuch`] when it
@@ -231,7 +272,7 @@ impl Store {
         emoji: &str,
         on: bool,
         now: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let session = session.to_string();
         let mut tx = self.database.begin().await?;
         let row = sqlx::query(
@@ -246,14 +287,20 @@ impl Store {
         if row.signed("readable")? == 0 {
             return Err(Error::NotFound);
         }
-        if on {
-            let row =
-                sqlx::query("SELECT COUNT(*) AS there FROM reactions WHERE room = $1 AND seq = $2")
-                    .bind(room.number())
-                    .bind(number(seq))
-                    .fetch_one(tx.on())
-                    .await?;
-            if row.signed("there")? >= REACTIONS_MAX {
+        let done = if on {
+            let row = sqlx::query(
+                "SELECT COUNT(*) AS there, COUNT(DISTINCT emoji) AS signs, \
+                 COUNT(CASE WHEN emoji = $3 THEN 1 END) AS same FROM reactions \
+                 WHERE room = $1 AND seq = $2",
+            )
+            .bind(room.number())
+            .bind(number(seq))
+            .bind(text(emoji))
+            .fetch_one(tx.on())
+            .await?;
+            let is_new_sign = row.signed("same")? == 0;
+            let is_full = row.signed("there")? >= REACTIONS_MAX;
+            if is_full || (is_new_sign && row.signed("signs")? >= SIGNS_MAX) {
                 return Err(Error::TooMuch);
             }
             sqlx::query(
@@ -266,7 +313,7 @@ impl Store {
             .bind(text(emoji))
             .bind(number(now))
             .execute(tx.on())
-            .await?;
+            .await?
         } else {
             sqlx::query(
                 "DELETE FROM reactions WHERE room = $1 AND seq = $2 AND session = $3 AND emoji = $4",
@@ -276,9 +323,10 @@ impl Store {
             .bind(session.as_str())
             .bind(text(emoji))
             .execute(tx.on())
-            .await?;
-        }
-        tx.commit().await
+            .await?
+        };
+        tx.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 }
 
@@ -298,5 +346,6 @@ fn read_message(row: &AnyRow) -> Result<Message, Error> {
         edited: row.number_if_any("edited")?,
         deleted: row.number_if_any("deleted")?,
         reactions: Vec::new(),
+        reacted: None,
     })
 }

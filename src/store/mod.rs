@@ -54,7 +54,7 @@ pub use error::{Error, OpenError};
 pub use files::{File, NewFile};
 pub use invites::{Invite, NewInvite};
 pub use keys::{ApiKey, MintedKey, Scope};
-pub use messages::{History, Message, NewMessage, Reaction, Window};
+pub use messages::{Head, History, Message, NewMessage, Reaction, Window};
 pub use outbox::{Event, NewEvent};
 pub use rooms::{Ban, KeptRoom, NewRoom, Page, RoomSettings};
 pub use settings::{Bucket, DatabaseUrl, Settings};

@@ -423,7 +423,7 @@ pub(super) fn found(rows: u64) -> Result<(), Error> {
     }
 }
 
-fn read_room(row: &AnyRow) -> Result<KeptRoom, Error> {
+pub(super) fn read_room(row: &AnyRow) -> Result<KeptRoom, Error> {
     let capacity = row.number_if_any("capacity")?.map(u32::try_from);
     Ok(KeptRoom {
         id: RoomId::new(row.signed("id")?),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::database::Tx;
-use super::rooms::{delete_room, milliseconds};
-use super::{Columns, Error, Store, number};
-use crate::id::{FileId, RoomId, RoomName};
+use super::rooms::{delete_room, milliseconds, read_room};
+use super::{Columns, Error, KeptRoom, Store, number};
+use crate::id::FileId;
 
 /// How many rows one transaction deletes: others who write wait no longer than that takes.
 const STEP: i64 = 500;
@@ -29,7 +29,7 @@ const EVENT_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Rooms, so that people in them can be told.
-    pub rooms: Vec<(RoomId, RoomName)>,
+    pub rooms: Vec<KeptRoom>,
     /// How many messages, apart from those of the rooms.
     pub messages: u64,
     /// How many files, apart from those of the rooms.
@@ -96,7 +96,7 @@ impl Store {
             // One at a time: a room may take much with it.
             let mut tx = self.database.begin().await?;
             let row = sqlx::query(
-                "SELECT id, name FROM rooms WHERE expires <= $1 OR last_active < $2 \
+                "SELECT * FROM rooms WHERE expires <= $1 OR last_active < $2 \
                  OR last_active + idle <= $1 LIMIT 1",
             )
             .bind(number(now))
@@ -104,11 +104,11 @@ impl Store {
             .fetch_optional(tx.on())
             .await?;
             let Some(row) = row else { return Ok(()) };
-            let id = RoomId::new(row.signed("id")?);
-            match delete_room(&mut tx, id, now).await {
+            let room = read_room(&row)?;
+            match delete_room(&mut tx, room.id, now).await {
                 Ok(()) => {
                     tx.commit().await?;
-                    swept.rooms.push((id, row.parsed("name")?));
+                    swept.rooms.push(room);
                 }
                 // Another node was faster.
                 Err(Error::NotFound) => {}

@@ -51,15 +51,23 @@ impl Writer {
     }
 
     /// Writes a message; its number, once it is on the disk.
-    pub(super) async fn append(&self, message: NewMessage) -> Result<u64, Error> {
+    pub(super) fn append(
+        &self,
+        message: NewMessage,
+    ) -> impl Future<Output = Result<u64, Error>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
-        self.0
+        // Here and not when the answer is awaited, so that the order is that of the calls.
+        let sent = self
+            .0
             .try_send(Request::Append(Box::new(message), reply))
             .map_err(|full| match full {
                 mpsc::error::TrySendError::Full(_) => Error::Busy,
                 mpsc::error::TrySendError::Closed(_) => Error::Unavailable,
-            })?;
-        answer.await.unwrap_or(Err(Error::Unavailable))
+            });
+        async move {
+            sent?;
+            answer.await.unwrap_or(Err(Error::Unavailable))
+        }
     }
 
     /// Waits until all that was taken on is written; nothing is taken on afterwards.

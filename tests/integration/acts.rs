@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{PATIENCE, Peer, TestServer};
+use crate::harness::{PATIENCE, TestServer};
 use crate::https_harness::Answer;
 
 #[tokio::test]
@@ -303,10 +303,4 @@ async fn chat_is_changed_taken_back_and_read_again_by_newcomers() {
     );
     assert_eq!(messages[1]["deleted"], true);
     assert_eq!(messages[1]["text"], "");
-}
-
-impl Peer {
-    async fn act(&mut self, kind: &str, data: Value) {
-        self.send(&json!({"type": kind, "data": data})).await;
-    }
 }

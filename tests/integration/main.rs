@@ -18,6 +18,7 @@ mod https_certificates;
 mod https_harness;
 mod https_http2;
 mod https_redirect;
+mod kept;
 mod port;
 mod port_strangers;
 mod rooms;

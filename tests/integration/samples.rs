@@ -7,10 +7,10 @@ use std::path::Path;
 use serde_json::Value;
 use turnstone::id::{DisplayName, RoomName, SessionId};
 use turnstone::message::{
-    Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FileEntry, FromPeer, History, IceGrant,
-    IceServer, Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered, Participant, Policy,
-    PolicyChange, React, Reacted, Reaction, Recording, Refusal, Role, RoleChange, RoomState, Size,
-    Status, StreamKind, Text, ToPeer, View, Welcome, Whose, You,
+    ApiGrant, Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FileEntry, FromPeer, History,
+    IceGrant, IceServer, Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered, Participant,
+    Policy, PolicyChange, React, Reacted, Reaction, Recording, Refusal, Role, RoleChange,
+    RoomChange, RoomState, Size, Status, StreamKind, Text, ToPeer, View, Welcome, Whose, You,
 };
 
 const ANN: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
@@ -49,6 +49,9 @@ fn every_client_sample_is_understood() {
                 assert_eq!(login.room.as_str(), "Tea");
                 assert_eq!(login.name.as_str(), "Ann");
                 assert_eq!(login.resume.is_some(), name == "login-resume");
+                assert_eq!(login.password.is_some(), name == "login-password");
+                assert_eq!(login.invite.is_some(), name == "login-invite");
+                assert_eq!(login.token.is_some(), name == "login-token");
                 "login"
             }
             FromPeer::Signal(forward) => {
@@ -155,7 +158,7 @@ fn every_client_sample_is_understood() {
         assert_eq!(sample["type"], kind);
         assert!(name.starts_with(kind), "{name}");
     }
-    assert_eq!(samples.len(), 34);
+    assert_eq!(samples.len(), 37);
 }
 
 #[test]
@@ -434,6 +437,17 @@ fn every_server_sample_is_said_so() {
             },
         ),
         (
+            "room-changed",
+            ToPeer::RoomChanged {
+                data: RoomChange {
+                    name: Some("Coffee".parse().unwrap()),
+                    locked: Some(true),
+                    capacity: Some(20),
+                    policy: Some(a_policy()),
+                },
+            },
+        ),
+        (
             "role",
             ToPeer::Role {
                 from: Some(from),
@@ -499,6 +513,10 @@ fn every_server_sample_is_said_so() {
                 burst: 1000,
             },
             resume: "b5YZ_4uGTQG0LQDPT8lk_wAAAAAAAAAB",
+            api: &ApiGrant {
+                token: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AA".to_owned(),
+                ttl: 86_400,
+            },
         },
     };
     assert_eq!(parsed(&welcome.text()), samples.remove("room").unwrap());

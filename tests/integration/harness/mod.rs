@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use turnstone::config::Config;
+use turnstone::rooms::RoomsHandle;
 use turnstone::server::{Addresses, Server};
 use turnstone::turn::ExternalIp;
 
@@ -69,6 +70,11 @@ impl TestServer {
             server: Some(server),
             dir,
         }
+    }
+
+    /// The way to change rooms from outside.
+    pub(crate) fn rooms(&self) -> &RoomsHandle {
+        self.server.as_ref().unwrap().rooms()
     }
 
     pub(crate) fn https(&self) -> SocketAddr {
@@ -162,6 +168,11 @@ impl Peer {
         self.send_text(&message.to_string()).await;
     }
 
+    /// Says `{type, data}`.
+    pub(crate) async fn act(&mut self, kind: &str, data: Value) {
+        self.send(&json!({"type": kind, "data": data})).await;
+    }
+
     pub(crate) async fn send_text(&mut self, text: &str) {
         self.wire.send(Message::text(text)).await.unwrap();
     }
@@ -170,6 +181,12 @@ impl Peer {
     pub(crate) async fn login(&mut self, room: &str, name: &str) {
         self.ask_for_seat(json!({"roomrequest": room, "username": name}))
             .await;
+        self.take_seat().await;
+    }
+
+    /// Logs in with more than the two names, and takes a seat.
+    pub(crate) async fn enter(&mut self, data: Value) {
+        self.ask_for_seat(data).await;
         self.take_seat().await;
     }
 
