@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         Ok(Command::BackUp(file, settings)) => cli::back_up(&file, &settings),
         Ok(Command::Restore(file, settings)) => cli::restore(&file, &settings),
         Ok(Command::Key(command, settings)) => cli::key(&command, &settings),
+        Ok(Command::Token(command, settings)) => cli::token(&command, &settings),
         Ok(Command::Help) => cli::help(),
         Ok(Command::Version) => cli::version(),
         Err(bad) => cli::refuse(&bad),

@@ -15,6 +15,7 @@ Commands:
   backup FILE    write all that is kept into a file, while the server runs
   restore FILE   replace all that is kept by a backup, while it does not
   key ...        API keys: create NAME SCOPE[,SCOPE...], list, revoke ID
+  token ROOM     a token that opens a room: [--role host|guest|viewer] [--name X] [--expires 24h]
   help, version  this page, and which version this is
 
 Flags, their defaults in brackets; those with ... may be given several times:

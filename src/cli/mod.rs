@@ -8,6 +8,7 @@ mod links;
 mod logging;
 mod notify;
 mod serve;
+mod token;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::config::{self, Process};
 pub use backup::{back_up, restore};
 pub use key::{KeyCommand, key};
 pub use serve::serve;
+pub use token::{TokenCommand, token};
 
 /// The exit status when what was typed cannot be done, before anything was started.
 const MISTAKEN: u8 = 2;
@@ -37,6 +39,8 @@ pub enum Command {
     Restore(PathBuf, Process),
     /// Make, list or revoke API keys.
     Key(KeyCommand, Process),
+    /// Print a token that lets its bearer into a room.
+    Token(TokenCommand, Process),
     /// Say how to use the program.
     Help,
     /// Say which version it is.
@@ -103,6 +107,15 @@ impl Command {
                     .collect();
                 let key = KeyCommand::typed(&words).map_err(|words| misused(&command, words))?;
                 Ok(Self::Key(key, Process { arguments }))
+            }
+            "token" => {
+                let words: Vec<String> = words_before_flags(&mut arguments)
+                    .into_iter()
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .collect();
+                let token = TokenCommand::typed(&words, &mut arguments)
+                    .map_err(|words| misused(&command, words))?;
+                Ok(Self::Token(token, Process { arguments }))
             }
             "help" => Ok(Self::Help),
             "version" => Ok(Self::Version),

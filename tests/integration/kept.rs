@@ -792,3 +792,31 @@ impl Peer {
         }
     }
 }
+
+#[tokio::test]
+async fn a_token_is_printed_for_the_room_that_is_kept() {
+    let place = Place::new(crate::store::harness::Kind::Sqlite);
+    let server = server(&place).await;
+    let id = keep_tea(&server).await;
+    let run = async |arguments: &[&str]| {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_turnstone"));
+        program.env_clear().args(arguments);
+        program.args(["--data-dir", place.dir.to_str().unwrap()]);
+        program.output().await.unwrap()
+    };
+    let output = run(&["token", "TEA", "--role", "host", "--name", "Ann"]).await;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && told.is_empty(), "{told}");
+    let token = String::from_utf8(output.stdout).unwrap();
+    let tokens = room_tokens(&place.dir).unwrap();
+    let claims = tokens.read(token.trim_end(), now()).unwrap();
+    assert_eq!((claims.rid, claims.kind), (Some(id), Kind::Host));
+    let mut ann = server.page().await;
+    ann.enter(login(json!({"token": token.trim_end()}))).await;
+    assert_eq!(ann.room["you"]["role"], "host");
+    assert_eq!(ann.room["you"]["username"], "Ann", "as the token says");
+    let output = run(&["token", "coffee"]).await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("kept"));
+    let output = run(&["token", "tea", "--role", "king"]).await;
+    assert_eq!(output.status.code(), Some(2));
+}
