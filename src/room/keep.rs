@@ -199,6 +199,7 @@ impl Rooms {
             return false;
         };
         kept.pending += 1;
+        kept.has_changed = true;
         let room = kept.id;
         let job = Box::new(job());
         self.effects.push_back(Effect::Keep { room, peer, job });

@@ -58,6 +58,8 @@ pub(super) struct KeptRoom {
     bans: Vec<Banned>,
     /// How many things the store was asked to keep and has not answered yet.
     pub(super) pending: usize,
+    /// The store was asked to keep something: what it said of the room before is out of date.
+    pub(super) has_changed: bool,
 }
 
 impl KeptRoom {
@@ -136,6 +138,7 @@ impl Rooms {
                 has_password: record.has_password,
                 bans: record.bans,
                 pending: 0,
+                has_changed: false,
             })),
             seats: Vec::new(),
             chat: chat::Log::after(record.newest_seq, now.monotonic),
@@ -171,6 +174,9 @@ impl Rooms {
             }
             Keeping::Kept(kept) => {
                 self.kept.remove(&kept.id);
+                if kept.has_changed {
+                    self.doubt_answers(&[name]);
+                }
                 self.effects.push_back(Effect::Rest(kept.id));
             }
         }

@@ -13,9 +13,10 @@ use crate::room::{Banned, Found, Page, Query, Recalled, Record, Shown, Trouble, 
 use crate::store::password::Passwords;
 use crate::store::{Error, KeptRoom, Message, Store, Window};
 
-/// How many questions the store is asked at a time; the others wait. It has no more connections than that.
-const AT_ONCE: usize = 32;
-/// How long an answer may take. A healthy database takes milliseconds, a crowd of passwords a second.
+/// How many questions the store is asked at a time; the others wait. More would be no faster, and chat that is
+/// to be kept would wait behind them.
+const AT_ONCE: usize = 16;
+/// How long an answer may take. A healthy database takes milliseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The way to what is kept.
@@ -40,32 +41,37 @@ impl Desk {
 
     /// What is kept under a name, and what becomes of what was shown at its door.
     pub(super) async fn look_up(&self, wish: &Wish) -> Result<Found, Trouble> {
-        self.ask(async {
-            let room = match self.store.room_by_name(&wish.room).await {
-                Ok(room) => room,
-                Err(Error::NotFound) => return Ok(Found::NotKept),
-                Err(error) => return Err(trouble(&error)),
-            };
-            if room.settings.expires.is_some_and(|end| end <= unix_ms()) {
-                // Its time is over; the next sweep deletes it.
-                return Ok(Found::NotKept);
-            }
-            let bans = self.store.bans(room.id).await.map_err(|e| trouble(&e))?;
-            let bans = bans.into_iter().map(|ban| Banned {
-                session: ban.session,
-                source: ban.address.and_then(|address| address.parse().ok()),
-            });
-            let shown = match &wish.invite {
-                Some(secret) => self.use_invite(room.id, secret).await?,
-                None => self.try_password(&room, wish.password.as_deref()).await?,
-            };
-            let record = Box::new(Record {
-                bans: bans.collect(),
-                ..record(&room)
-            });
-            Ok(Found::Kept { record, shown })
-        })
-        .await
+        let Some((room, bans)) = self.ask(self.room_and_bans(wish)).await? else {
+            return Ok(Found::NotKept);
+        };
+        let shown = match &wish.invite {
+            Some(secret) => self.ask(self.use_invite(room.id, secret)).await?,
+            // Hashing has a queue of its own: whoever guesses passwords takes nobody's place here.
+            None => self.try_password(&room, wish.password.as_deref()).await?,
+        };
+        let record = Box::new(Record {
+            bans,
+            ..record(&room)
+        });
+        Ok(Found::Kept { record, shown })
+    }
+
+    async fn room_and_bans(&self, wish: &Wish) -> Result<Option<(KeptRoom, Vec<Banned>)>, Trouble> {
+        let room = match self.store.room_by_name(&wish.room).await {
+            Ok(room) => room,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(trouble(&error)),
+        };
+        if room.settings.expires.is_some_and(|end| end <= unix_ms()) {
+            // Its time is over; the next sweep deletes it.
+            return Ok(None);
+        }
+        let bans = self.store.bans(room.id).await.map_err(|e| trouble(&e))?;
+        let bans = bans.into_iter().map(|ban| Banned {
+            session: ban.session,
+            source: ban.address.and_then(|address| address.parse().ok()),
+        });
+        Ok(Some((room, bans.collect())))
     }
 
     async fn use_invite(&self, room: RoomId, secret: &str) -> Result<Shown, Trouble> {

@@ -30,6 +30,7 @@ on_both!(
     nothing_is_missed_and_nothing_comes_twice_across_a_restart,
     what_is_changed_from_outside_is_told_to_those_inside,
     deleting_a_room_ends_its_seats,
+    a_room_whose_time_is_over_ends_for_those_in_it,
     a_removed_person_may_come_back_to_a_kept_room,
     a_member_token_is_for_one_seat,
     a_program_knows_who_is_where_and_hears_the_news,
@@ -581,6 +582,27 @@ async fn deleting_a_room_ends_its_seats(place: Place) {
     let mut cid = guest(&server, "Cid", &mut []).await;
     assert_eq!(cid.room["room"]["kept"], false);
     assert!(numbers(&history(&mut cid, None, 9).await).is_empty());
+}
+
+async fn a_room_whose_time_is_over_ends_for_those_in_it(place: Place) {
+    let server = server(&place).await;
+    let mut room = tea();
+    room.settings.expires = Some(now() + 60_000);
+    let id = server.rooms().create(room).await.unwrap().id;
+    let mut ann = guest(&server, "Ann", &mut []).await;
+    let store = place.open().await;
+    let swept = store.sweep(now() + 60_000).await.unwrap();
+    assert_eq!(swept.rooms[0].id, id);
+    server.rooms().swept(&swept.rooms).await;
+    ann.refused("notfound").await;
+    assert_eq!(ann.closed_with().await, 4003);
+    // Between the end and the sweep nobody enters it any more.
+    let mut room = tea();
+    room.settings.expires = Some(now() - 1);
+    store.create_room(&room).await.unwrap();
+    let bob = guest(&server, "Bob", &mut []).await;
+    assert_eq!(bob.room["room"]["kept"], false);
+    store.close().await;
 }
 
 async fn a_removed_person_may_come_back_to_a_kept_room(place: Place) {

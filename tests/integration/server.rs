@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -69,11 +70,12 @@ async fn port_80_leads_to_the_port_that_https_really_has() {
 }
 
 #[tokio::test]
-async fn without_its_database_a_server_is_not_ready_and_people_talk_all_the_same() {
+async fn without_its_database_a_server_is_not_ready_and_people_in_rooms_go_on() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let url = DatabaseUrl::parse(&postgres.create_database("calls")).unwrap();
     let server = TestServer::start_with(|config| config.store.database = Some(url)).await;
     assert_eq!(asked(&server, "/readyz").await.status, 200);
+    let [mut ann] = server.peers_in("tea").await;
     tokio::task::spawn_blocking(|| postgres.stop())
         .await
         .unwrap();
@@ -84,7 +86,16 @@ async fn without_its_database_a_server_is_not_ready_and_people_talk_all_the_same
     };
     timeout(PATIENCE, not_ready).await.unwrap();
     assert_eq!(asked(&server, "/healthz").await.status, 200);
-    let _people = server.peers_in::<2>("tea").await;
+    let mut bob = server.page().await;
+    bob.login("tea", "Bob").await;
+    assert_eq!(ann.next().await["type"], "login");
+    bob.act("chat", json!({"id": "1", "text": "hello"})).await;
+    assert_eq!(ann.next().await["data"]["text"], "hello");
+    // A room in which nobody is might be a kept one, with a password.
+    let mut cid = server.page().await;
+    cid.ask_for_seat(json!({"roomrequest": "coffee", "username": "Cid"}))
+        .await;
+    cid.refused("denied").await;
 }
 
 #[tokio::test]

@@ -438,6 +438,38 @@ fn locks_policies_and_bans_are_kept_and_the_room_waits_for_it() {
 }
 
 #[test]
+fn an_answer_from_before_a_ban_lets_nobody_in_after_it() {
+    let mut table = Table::new();
+    table.put(record("tea"), Some("sesame"));
+    table.enter_as_host(1, "Ann");
+    table.source = source(66);
+    table.enter(2, "Eve", json!({"password": "sesame"}));
+    let eve = table.id(2);
+    table.store.hesitates = true;
+    table.store.asked.clear();
+    table.enter(3, "Eve", json!({"password": "sesame"}));
+    let (peer, wish) = table.store.asked.remove(0);
+    let found = table.store.find(&wish);
+    table.act(1, "kick", json!({"sessionId": eve, "ban": true}));
+    table.act(1, "logout", json!({}));
+    table.kept(Ok(Outcome::Done));
+    assert!(table.rooms.rooms.is_empty());
+    table.forget_all();
+    table.event(Event::LookedUp { peer, found });
+    assert!(table.sent.is_empty(), "the store is asked again");
+    let banned = Record {
+        bans: vec![Banned {
+            session: eve.parse().unwrap(),
+            source: Some(source(66)),
+        }],
+        ..record("tea")
+    };
+    table.put(banned, Some("sesame"));
+    table.answer();
+    assert_eq!(table.refused(3), "banned");
+}
+
+#[test]
 fn a_ban_that_cannot_be_kept_holds_for_now_and_the_host_is_told() {
     let mut table = Table::keeping(record("tea"));
     table.enter_as_host(1, "Ann");
