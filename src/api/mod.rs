@@ -1,25 +1,54 @@
 //! The HTTP API (shell): what programs ask, under `/api/v1`.
 //!
-//! It gets requests as they came, their bodies unread, and answers them. How they arrive is `web`'s matter.
+//! It gets requests as they came, their bodies unread, and answers them. How they arrive, and whether
+//! the page that sent one may ask here, is `web`'s matter. `routes` has every path, `auth` who asks,
+//! `limits` how often strangers may; each subject has a file of its own.
+
+mod auth;
+mod body;
+mod events;
+mod invites;
+mod limits;
+mod openapi;
+mod problem;
+mod rooms;
+mod routes;
+mod settings;
+mod turn;
+mod webhooks;
 
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
-use hyper::{Request, Response, StatusCode};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri};
 use tokio_util::sync::CancellationToken;
 
+use crate::id::Source;
 use crate::rooms::RoomsHandle;
 use crate::store::Store;
 use crate::store::password::Passwords;
 use crate::token::Tokens;
+use auth::Caller;
+use events::Events;
+use limits::{Asker, Limits};
+use problem::Problem;
+use routes::{Operation, Parameters};
+
+pub use settings::{Creators, LimitSettings, Settings, WebhookKey, WebhookSettings};
+pub use turn::{TurnGrant, TurnUsers};
+pub use webhooks::Webhooks;
 
 /// What an answer says, as it comes.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// Nothing that is answered here is a page, and if a browser shows it as one, it does nothing.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 /// A request, and where it comes from.
 #[derive(Debug)]
@@ -34,6 +63,12 @@ pub struct Asked {
 
 /// What the API is made of.
 pub struct Parts {
+    /// What an operator has set.
+    pub settings: Settings,
+    /// How many people a room holds that says nothing of it.
+    pub capacity: usize,
+    /// Whether people may read what was written before they came.
+    pub history: bool,
     /// Who is where at the moment, and the way to change rooms that are kept.
     pub rooms: RoomsHandle,
     /// What is kept.
@@ -42,25 +77,135 @@ pub struct Parts {
     pub passwords: Passwords,
     /// Makes and reads room tokens.
     pub tokens: Tokens,
+    /// Mints TURN credentials.
+    pub turn: Arc<dyn TurnUsers>,
     /// Fires when the server stops: answers without an end then have one.
     pub stop: CancellationToken,
 }
 
 /// Answers the API.
 pub struct Api {
-    _parts: Parts,
+    create: Creators,
+    capacity: usize,
+    history: bool,
+    rooms: RoomsHandle,
+    store: Store,
+    passwords: Passwords,
+    tokens: Tokens,
+    turn: Arc<dyn TurnUsers>,
+    limits: Limits,
+    events: Arc<Events>,
+    stop: CancellationToken,
 }
+
+/// A request whose route is known, and who asks.
+struct Ask {
+    /// What stands in the path where the route has parameters, decoded.
+    parameters: Parameters,
+    uri: Uri,
+    headers: HeaderMap,
+    /// Nothing of it is read.
+    body: Incoming,
+    /// Where it was sent, as the client wrote it, port included.
+    host: String,
+    caller: Caller,
+    /// Whom limits are counted for: the address, and the person where one is known.
+    askers: Vec<Asker>,
+    /// When it came, in milliseconds since 1970.
+    now: u64,
+}
+
+/// What comes of a request.
+type Answered = Result<Response<Body>, Problem>;
 
 impl Api {
     /// Answers from what its parts know.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { _parts: parts }
+        Self {
+            create: parts.settings.create,
+            capacity: parts.capacity,
+            history: parts.history,
+            rooms: parts.rooms,
+            store: parts.store,
+            passwords: parts.passwords,
+            tokens: parts.tokens,
+            turn: parts.turn,
+            limits: Limits::new(&parts.settings.limits),
+            events: Arc::new(Events::new()),
+            stop: parts.stop,
+        }
     }
 
     /// The answer to a request.
-    pub async fn answer(&self, _asked: Asked) -> Response<Body> {
-        problem(StatusCode::NOT_FOUND, "Not Found")
+    pub async fn answer(&self, asked: Asked) -> Response<Body> {
+        let has_body = !asked.request.body().is_end_stream();
+        let mut response = match self.route(asked).await {
+            Ok(response) => response,
+            Err(problem) => {
+                let mut response = problem.response();
+                if has_body {
+                    // What nobody took may still be on its way.
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                response
+            }
+        };
+        let policy = HeaderValue::from_static(POLICY);
+        response
+            .headers_mut()
+            .entry(CONTENT_SECURITY_POLICY)
+            .or_insert(policy);
+        response
+    }
+
+    async fn route(&self, asked: Asked) -> Answered {
+        let Asked {
+            request,
+            host,
+            client,
+        } = asked;
+        let source = Asker::Source(Source::of(client.ip()));
+        self.limits.requests.count(&[source])?;
+        let (head, body) = request.into_parts();
+        let (route, parameters) = routes::find(&head.method, head.uri.path())?;
+        let now = now();
+        let caller = self.caller(&head.headers, now).await?;
+        let askers = [source].into_iter().chain(caller.person()).collect();
+        let ask = Ask {
+            parameters,
+            uri: head.uri,
+            headers: head.headers,
+            body,
+            host,
+            caller,
+            askers,
+            now,
+        };
+        let answered = match route.operation {
+            Operation::CreateRoom => self.create_room(ask).await,
+            Operation::ListRooms => self.list_rooms(ask).await,
+            Operation::ReadRoom => self.read_room(ask).await,
+            Operation::ChangeRoom => self.change_room(ask).await,
+            Operation::DeleteRoom => self.delete_room(ask).await,
+            Operation::Members => self.members(ask).await,
+            Operation::Messages => self.messages(ask).await,
+            Operation::CreateInvite => self.create_invite(ask).await,
+            Operation::ListInvites => self.list_invites(ask).await,
+            Operation::RevokeInvite => self.revoke_invite(ask).await,
+            Operation::TurnCredentials => self.turn_credentials(ask).await,
+            Operation::StreamEvents => self.stream_events(&ask),
+            Operation::OpenApi => Ok(openapi::document()),
+        };
+        debug_assert!(
+            route.statuses.contains(&status(&answered).as_u16()),
+            "{} {} is answered by {}, which nothing tells",
+            route.method,
+            route.path,
+            status(&answered)
+        );
+        answered
     }
 }
 
@@ -70,21 +215,17 @@ impl fmt::Debug for Api {
     }
 }
 
-/// An error in the form of RFC 9457.
-fn problem(status: StatusCode, title: &str) -> Response<Body> {
-    let words = serde_json::json!({
-        "type": "about:blank",
-        "title": title,
-        "status": status.as_u16(),
-    });
-    let body = Full::from(words.to_string()).map_err(|never| match never {});
-    let mut response = Response::new(Body::new(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let kind = HeaderValue::from_static("application/problem+json");
-    headers.insert(CONTENT_TYPE, kind);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // A body that nobody took may still be on its way.
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+fn status(answered: &Answered) -> StatusCode {
+    match answered {
+        Ok(response) => response.status(),
+        Err(problem) => problem.status,
+    }
+}
+
+/// The time, in milliseconds since 1970.
+fn now() -> u64 {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

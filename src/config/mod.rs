@@ -18,7 +18,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::{admin, room, store, turn, web};
+use crate::{admin, api, room, store, turn, web};
 
 pub use mistakes::Mistakes;
 pub use page::{documentation, effective, options};
@@ -44,6 +44,8 @@ pub struct Config {
     pub turn: turn::Settings,
     /// What outlives a restart.
     pub store: store::Settings,
+    /// The HTTP API.
+    pub api: api::Settings,
     /// Health and metrics.
     pub admin: admin::Settings,
     /// The shape of log lines.
@@ -105,6 +107,7 @@ pub fn load_with_origins(source: &impl Source) -> Result<Loaded, Mistakes> {
 
     default_realm(&mut config, &mut origins);
     refuse_a_missing_ssl_dir(source, &config, &origins, &mut mistakes);
+    refuse_unsigned_webhooks(&config, &origins, &mut mistakes);
     if ports_are_sure {
         refuse_overlaps(&config, &origins, &mut mistakes);
     }
@@ -174,6 +177,24 @@ fn refuse_a_missing_ssl_dir(
         Err(error) => format!("this folder cannot be opened: {error}"),
     };
     mistakes.add(format!("{origin} {:?}: {words}.", shown(dir)));
+}
+
+/// Whoever is told of events must be able to tell that it is us.
+fn refuse_unsigned_webhooks(
+    config: &Config,
+    origins: &BTreeMap<&'static str, String>,
+    mistakes: &mut Mistakes,
+) {
+    let Some(origin) = origins.get("webhook-url") else {
+        return;
+    };
+    // A secret that was typed and is none has been told of already.
+    if !config.api.webhooks.urls.is_empty() && !origins.contains_key("webhook-secret") {
+        mistakes.add(format!(
+            "{origin}: what is sent there must be signed; set a webhook-secret, for example \
+             whsec_ and what openssl rand -base64 32 prints."
+        ));
+    }
 }
 
 /// Two listeners on one TCP port would fail at the second bind; here both can be named.

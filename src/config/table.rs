@@ -525,6 +525,17 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        flag: "create-rooms",
+        value: "WHO",
+        repeat: false,
+        key: Some("rooms.create"),
+        default: "anyone",
+        help: "who makes kept rooms: anyone, or key",
+        secret: false,
+        fill: |config, typed| typed.one(value::creators, |who| config.api.create = who),
+        show: |config| vec![value::shown_creators(config.api.create).to_owned()],
+    },
+    Setting {
         flag: "database-url",
         value: "URL",
         repeat: false,
@@ -621,6 +632,106 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
         fill: |config, typed| typed.one(value::keep, |time| config.store.keep_files = time),
         show: |config| vec![value::shown_keep(config.store.keep_files)],
+    },
+    Setting {
+        flag: "requests-per-minute",
+        value: "N",
+        repeat: false,
+        key: Some("limits.requests"),
+        default: "1200",
+        help: "API requests from one address",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::how_often, |n| {
+                config.api.limits.requests_per_minute = n
+            });
+        },
+        show: |config| vec![config.api.limits.requests_per_minute.to_string()],
+    },
+    Setting {
+        flag: "rooms-per-hour",
+        value: "N",
+        repeat: false,
+        key: Some("limits.rooms"),
+        default: "30",
+        help: "kept rooms made from one address",
+        secret: false,
+        fill: |config, typed| typed.one(value::how_often, |n| config.api.limits.rooms_per_hour = n),
+        show: |config| vec![config.api.limits.rooms_per_hour.to_string()],
+    },
+    Setting {
+        flag: "invites-per-hour",
+        value: "N",
+        repeat: false,
+        key: Some("limits.invites"),
+        default: "200",
+        help: "invitations of one address, one person",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::how_often, |n| config.api.limits.invites_per_hour = n)
+        },
+        show: |config| vec![config.api.limits.invites_per_hour.to_string()],
+    },
+    Setting {
+        flag: "passwords-per-hour",
+        value: "N",
+        repeat: false,
+        key: Some("limits.passwords"),
+        default: "30",
+        help: "passwords set by one address, one person",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::how_often, |n| {
+                config.api.limits.passwords_per_hour = n
+            });
+        },
+        show: |config| vec![config.api.limits.passwords_per_hour.to_string()],
+    },
+    Setting {
+        flag: "uploads-per-hour",
+        value: "N",
+        repeat: false,
+        key: Some("limits.uploads"),
+        default: "500",
+        help: "uploads of one address, one person",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::how_often, |n| config.api.limits.uploads_per_hour = n)
+        },
+        show: |config| vec![config.api.limits.uploads_per_hour.to_string()],
+    },
+    Setting {
+        flag: "webhook-url",
+        value: "URL",
+        repeat: true,
+        key: Some("webhooks.url"),
+        default: "none",
+        help: "another program that is told of events",
+        secret: false,
+        fill: |config, typed| {
+            typed.each(value::webhook_url, |urls| {
+                config.api.webhooks.urls = unique(urls);
+            });
+        },
+        show: |config| config.api.webhooks.urls.clone(),
+    },
+    Setting {
+        flag: "webhook-secret",
+        value: "SECRET",
+        repeat: false,
+        key: Some("webhooks.secret"),
+        default: "none",
+        help: "signs what it is told: whsec_...",
+        secret: true,
+        fill: |config, typed| {
+            typed.one(value::webhook_secret, |key| {
+                config.api.webhooks.key = Some(key)
+            });
+        },
+        show: |config| {
+            let hidden = |_: &_| "(hidden)".to_owned();
+            config.api.webhooks.key.iter().map(hidden).collect()
+        },
     },
     Setting {
         flag: "admin-listen",

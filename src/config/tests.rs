@@ -81,6 +81,7 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("sockets-per-address", "20"),
         ("capacity", "6"),
         ("history", "present"),
+        ("create-rooms", "key"),
         ("database-url", "postgres://kim:hush@db.example/calls"),
         ("files-url", "https://kim:hush@s3.example/calls"),
         ("file-size", "500M"),
@@ -89,6 +90,13 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("keep-rooms", "forever"),
         ("keep-messages", "30d"),
         ("keep-files", "7"),
+        ("requests-per-minute", "60"),
+        ("rooms-per-hour", "5"),
+        ("invites-per-hour", "6"),
+        ("passwords-per-hour", "7"),
+        ("uploads-per-hour", "8"),
+        ("webhook-url", "https://app.example.org/calls"),
+        ("webhook-secret", "whsec_c2VjcmV0LW9mLTI0LWJ5dGVzLWxvbmch"),
         ("admin-listen", "127.0.0.1:9000"),
         ("log-format", "json"),
     ];
@@ -99,7 +107,15 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
             .find(|(flag, _)| *flag == setting.flag)
             .unwrap();
         // A folder that is named has to be there.
-        let around = Map::default().with_file("/srv/ssl/cert.pem", "");
+        let mut around = Map::default().with_file("/srv/ssl/cert.pem", "");
+        if setting.flag == "webhook-url" {
+            // What is sent there must be signed.
+            let (_, secret) = samples
+                .iter()
+                .find(|(flag, _)| *flag == "webhook-secret")
+                .unwrap();
+            around = around.with_variable("TURNSTONE_WEBHOOK_SECRET", *secret);
+        }
         let typed = |arguments: &[String]| loaded(&around.clone().with_arguments(arguments));
         let flag = typed(&[format!("--{}={value}", setting.flag)]);
         let apart = typed(&[format!("--{}", setting.flag), value.to_string()]);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::LogFormat;
+use crate::api::{Creators, WebhookKey};
 use crate::store::{Bucket, DatabaseUrl};
 use crate::turn::{DefaultFamily, ExternalIp, FixedUser, PortRange, WORKERS_MAX};
 
@@ -382,6 +383,47 @@ pub(super) fn history(text: &str) -> Result<bool, String> {
         "present" => Ok(false),
         _ => Err("older chat is read by all, or by those present when it was written".to_owned()),
     }
+}
+
+/// Who may make rooms that are kept: `anyone` or `key`.
+pub(super) fn creators(text: &str) -> Result<Creators, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "anyone" => Ok(Creators::Anyone),
+        "key" => Ok(Creators::Key),
+        _ => Err("kept rooms are made by anyone, or by programs with a key".to_owned()),
+    }
+}
+
+pub(super) fn shown_creators(who: Creators) -> &'static str {
+    match who {
+        Creators::Anyone => "anyone",
+        Creators::Key => "key",
+    }
+}
+
+/// How often something may happen.
+pub(super) fn how_often(text: &str) -> Result<NonZeroU32, String> {
+    text.parse()
+        .map_err(|_| "how often is a whole number, at least 1".to_owned())
+}
+
+/// Where another program hears of events.
+pub(super) fn webhook_url(text: &str) -> Result<String, String> {
+    const FORM: &str = "expected is an address such as https://app.example.org/calls";
+    let url = url::Url::parse(text).map_err(|error| format!("{FORM}: {error}"))?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none_or(str::is_empty) {
+        return Err(FORM.to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(format!("{FORM}, without a password and without a #"));
+    }
+    Ok(url.to_string())
+}
+
+/// `whsec_` and a key of 24 to 64 bytes in Base64, as Standard Webhooks has it.
+pub(super) fn webhook_secret(text: &str) -> Result<WebhookKey, String> {
+    WebhookKey::parse(text)
+        .ok_or_else(|| "this is not whsec_ followed by 24 to 64 bytes in Base64".to_owned())
 }
 
 /// The address of a PostgreSQL database.

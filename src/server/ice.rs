@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::api::{TurnGrant, TurnUsers};
 use crate::id::SessionId;
 use crate::message::{IceGrant, IceServer};
 use crate::signaling::IceServers;
@@ -23,11 +24,7 @@ pub(super) struct OwnServers {
 
 impl IceServers for OwnServers {
     fn grant(&self, session: SessionId, host: &str) -> IceGrant {
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let minted = self.credentials.mint(&session, unix);
+        let minted = self.credentials.mint(&session, unix_now());
         let urls = urls(host, self.turn_port, self.tls.is_trusted());
         let ice_servers = urls
             .into_iter()
@@ -46,6 +43,26 @@ impl IceServers for OwnServers {
             ice_ttl: minted.ttl_seconds,
         }
     }
+}
+
+impl TurnUsers for OwnServers {
+    fn grant(&self, name: &str, ttl_seconds: u64, host: &str) -> TurnGrant {
+        let minted = self.credentials.mint_shared(name, ttl_seconds, unix_now());
+        TurnGrant {
+            username: minted.username,
+            password: minted.password,
+            ttl: minted.ttl_seconds,
+            uris: urls(host, self.turn_port, self.tls.is_trusted()).into(),
+        }
+    }
+}
+
+/// In seconds since 1970.
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// One STUN and three TURN addresses: browsers warn at five, and each costs an allocation per

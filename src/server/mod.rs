@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, BadName};
-use crate::api::{Api, Asked};
+use crate::api::{Api, Asked, TurnUsers, Webhooks};
 use crate::config::Config;
 use crate::id::Source;
 use crate::relay::{Connection, Relay, RelayHandle};
@@ -134,6 +134,7 @@ impl Server {
             admin,
             log: _,
             store,
+            api,
         } = config;
         let secret = open_data_dir(&data_dir).map_err(|source| StartError::DataDir {
             path: data_dir.clone(),
@@ -158,6 +159,7 @@ impl Server {
             .map_err(StartError::Relay)?;
         let passwords = Passwords::default();
         let tokens = tokens_of(&secret);
+        let (capacity, history) = (rooms.capacity, rooms.history);
         let (rooms, gauges, owner) = rooms::start(
             rooms::Parts {
                 settings: rooms,
@@ -170,20 +172,31 @@ impl Server {
             stop.clone(),
         );
         tasks.spawn(owner);
-        let handle = rooms.clone();
-        let ice = OwnServers {
+        let ice = Arc::new(OwnServers {
             credentials,
             turn_port: bound.turn_port(),
             tls: tls.clone(),
-        };
-        let signaling = Arc::new(Signaling::new(rooms.clone(), Arc::new(ice), stop.clone()));
+        });
+        let turn_users: Arc<dyn TurnUsers> = Arc::clone(&ice) as _;
+        let signaling = Arc::new(Signaling::new(rooms.clone(), ice, stop.clone()));
+        if let Some(webhooks) =
+            Webhooks::new(&api.webhooks, rooms.clone(), store.clone(), stop.clone())
+        {
+            tasks.spawn(Arc::clone(&webhooks).write());
+            tasks.spawn(webhooks.send());
+        }
         let api = Arc::new(Api::new(api::Parts {
+            settings: api,
+            capacity,
+            history,
             rooms: rooms.clone(),
             store: store.clone(),
             passwords,
             tokens,
+            turn: turn_users,
             stop: stop.clone(),
         }));
+        tasks.spawn(Arc::clone(&api).tell_events());
 
         let limits = Arc::new(Limits::new(&web.limits));
         let on_socket = sockets_to(Arc::clone(&signaling), tasks.clone());
@@ -227,7 +240,7 @@ impl Server {
         }
         let health = Health::good();
         tasks.spawn(upkeep::watch(store.clone(), health.clone(), stop.clone()));
-        tasks.spawn(upkeep::sweep(store.clone(), rooms, stop.clone()));
+        tasks.spawn(upkeep::sweep(store.clone(), rooms.clone(), stop.clone()));
         let watching = CancellationToken::new();
         if let Some(listener) = bound.admin {
             let metrics = measures::measures(&gauges, &signaling, &limits, &relay.handle(), &tls)?;
@@ -259,7 +272,7 @@ impl Server {
             tasks,
             relay,
             store,
-            rooms: handle,
+            rooms,
         })
     }
 

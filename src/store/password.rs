@@ -13,6 +13,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tracing::error;
+use unicode_normalization::UnicodeNormalization;
 
 use super::Error;
 
@@ -72,7 +73,7 @@ impl Passwords {
     /// # Errors
     /// [`Error::TooMuch`] over [`PASSWORD_BYTES_MAX`], [`Error::Busy`] when too many wait.
     pub async fn hash(&self, password: &str) -> Result<Hash, Error> {
-        let password = password.to_owned();
+        let password = composed(password);
         self.run(password.len(), move || {
             let hash = argon2()?.hash_password(password.as_bytes());
             hash.map(|hash| Hash(hash.to_string())).map_err(unexpected)
@@ -85,7 +86,7 @@ impl Passwords {
     /// # Errors
     /// As [`Self::hash`].
     pub async fn verify(&self, hash: &Hash, password: &str) -> Result<bool, Error> {
-        let (hash, password) = (hash.clone(), password.to_owned());
+        let (hash, password) = (hash.clone(), composed(password));
         self.run(password.len(), move || {
             let kept = PasswordHash::new(&hash.0).map_err(unexpected)?;
             // The cost is the hash's own, so older ones stay good when the cost here rises.
@@ -119,6 +120,15 @@ impl Passwords {
     }
 }
 
+/// The same letters make the same password, whichever way a keyboard composes them (NFC).
+fn composed(password: &str) -> String {
+    if password.len() > PASSWORD_BYTES_MAX {
+        // It will be refused for that.
+        return password.to_owned();
+    }
+    password.nfc().collect()
+}
+
 fn argon2() -> Result<Argon2<'static>, Error> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(unexpected)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
@@ -140,6 +150,13 @@ mod tests {
         assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(passwords.verify(&hash, "open, Sesame").await.unwrap());
         assert!(!passwords.verify(&hash, "open, sesame").await.unwrap());
+        let hash_of_composed = passwords.hash("caf\u{e9}").await.unwrap();
+        assert!(
+            passwords
+                .verify(&hash_of_composed, "cafe\u{301}")
+                .await
+                .unwrap()
+        );
         let again = passwords.hash("open, Sesame").await.unwrap();
         assert_ne!(hash, again, "each hash has a salt of its own");
         assert!(!format!("{hash:?}").contains("argon2"));

@@ -225,8 +225,8 @@ impl Store {
         read_room(&row)
     }
 
-    /// Up to `limit` listed rooms whose name contains `query` without regard to case, in the order of
-    /// their folded names, those after `after`.
+    /// Up to `limit` rooms that have not expired by `now` and whose name contains `query` without regard to case, in
+    /// the order of their folded names, those after `after`. Those that are not listed are among them if `all` are wanted.
     ///
     /// # Errors
     /// When the store is not available.
@@ -235,6 +235,8 @@ impl Store {
         query: &str,
         after: Option<&str>,
         limit: u32,
+        all: bool,
+        now: u64,
     ) -> Result<Page<KeptRoom>, Error> {
         let mut pattern = String::from("%");
         for letter in query.to_lowercase().chars().filter(|&c| c != '\0') {
@@ -245,12 +247,14 @@ impl Store {
         }
         pattern.push('%');
         let rows = sqlx::query(
-            "SELECT * FROM rooms WHERE listed = 1 AND folded LIKE $1 ESCAPE '!' AND folded > $2 \
-             ORDER BY folded LIMIT $3",
+            "SELECT * FROM rooms WHERE listed >= $4 AND hidden = 0 AND (expires IS NULL OR expires > $5) \
+             AND folded LIKE $1 ESCAPE '!' AND folded > $2 ORDER BY folded LIMIT $3",
         )
         .bind(pattern)
         .bind(text(after.unwrap_or_default()))
         .bind(i64::from(limit) + 1)
+        .bind(i64::from(!all))
+        .bind(number(now))
         .fetch_all(&self.database.pool)
         .await?;
         let rooms = rows.iter().map(read_room).collect::<Result<_, _>>()?;

@@ -92,7 +92,8 @@ impl Keys {
 pub struct Credentials {
     realm: String,
     session_key: hmac::Key,
-    shared_secret: Option<hmac::Key>,
+    /// Shared with other applications, or else known to this server alone, which then mints for them.
+    shared_key: hmac::Key,
     fixed: Vec<(Arc<str>, Keys)>,
     living: Mutex<HashSet<SessionId>>,
 }
@@ -117,15 +118,15 @@ impl Credentials {
     /// Credentials under the server's secret; the key for sessions is derived from it (RFC 5869) and used for nothing else.
     #[must_use]
     pub fn new(server_secret: &[u8], settings: &Settings) -> Self {
-        let mut key = [0; 32];
-        let derived = hkdf::Salt::new(hkdf::HKDF_SHA256, b"turnstone")
-            .extract(server_secret)
-            .expand(&[b"turn credentials of sessions"], KeyLen)
-            .and_then(|okm| okm.fill(&mut key));
-        debug_assert!(
-            derived.is_ok(),
-            "32 bytes are within what HKDF-SHA256 gives"
-        );
+        let derived = |purpose: &'static [u8]| {
+            let mut key = [0; 32];
+            let filled = hkdf::Salt::new(hkdf::HKDF_SHA256, b"turnstone")
+                .extract(server_secret)
+                .expand(&[purpose], KeyLen)
+                .and_then(|okm| okm.fill(&mut key));
+            debug_assert!(filled.is_ok(), "32 bytes are within what HKDF-SHA256 gives");
+            key
+        };
         let hmac_key = |secret: &[u8]| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
         let fixed = |user: &super::FixedUser| {
             (
@@ -135,11 +136,11 @@ impl Credentials {
         };
         Self {
             realm: settings.realm.clone(),
-            session_key: hmac_key(&key),
-            shared_secret: settings
-                .secret
-                .as_ref()
-                .map(|secret| hmac_key(secret.as_bytes())),
+            session_key: hmac_key(&derived(b"turn credentials of sessions")),
+            shared_key: match &settings.secret {
+                Some(secret) => hmac_key(secret.as_bytes()),
+                None => hmac_key(&derived(b"turn credentials of other applications")),
+            },
             fixed: settings.users.iter().map(fixed).collect(),
             living: Mutex::default(),
         }
@@ -167,21 +168,20 @@ impl Credentials {
         }
     }
 
-    /// Credentials of another application's user, when there is a secret shared with it.
+    /// Credentials of another application's user. With a secret shared with it, it could mint the same itself.
     #[must_use]
-    pub fn mint_shared(&self, name: &str, ttl_seconds: u64, unix_now: u64) -> Option<Minted> {
-        let secret = self.shared_secret.as_ref()?;
+    pub fn mint_shared(&self, name: &str, ttl_seconds: u64, unix_now: u64) -> Minted {
         let expiry = unix_now.saturating_add(ttl_seconds);
         let username = if name.is_empty() {
             expiry.to_string()
         } else {
             format!("{expiry}:{name}")
         };
-        Some(Minted {
-            password: password(secret, &username),
+        Minted {
+            password: password(&self.shared_key, &username),
             username,
             ttl_seconds,
-        })
+        }
     }
 
     /// The realm that is told to clients.
@@ -215,13 +215,10 @@ impl Credentials {
             Ok(session) if self.living().contains(&session) => {
                 (User::Session(session), &self.session_key)
             }
-            _ => {
-                let key = self.shared_secret.as_ref().ok_or(Refusal::Unknown)?;
-                (
-                    User::Named(Arc::from(if name.is_empty() { username } else { name })),
-                    key,
-                )
-            }
+            _ => (
+                User::Named(Arc::from(if name.is_empty() { username } else { name })),
+                &self.shared_key,
+            ),
         };
         if for_allocate && expiry < unix_now {
             return Err(Refusal::Expired);
@@ -319,14 +316,22 @@ mod tests {
                 Keys::new(username, "example.org", &password).md5
             );
         }
-        let minted = credentials.mint_shared("kim", 60, NOW).unwrap();
+        let minted = credentials.mint_shared("kim", 60, NOW);
         assert_eq!(minted.username, "1700000060:kim");
         assert!(credentials.lookup("1699999999:kim", NOW, true).is_err());
-        assert!(
-            super::tests::credentials(None)
-                .lookup("1700000100:kim", NOW, true)
-                .is_err()
-        );
+    }
+
+    #[test]
+    fn without_a_shared_secret_only_this_server_mints_for_others() {
+        let credentials = credentials(None);
+        let minted = credentials.mint_shared("kim", 60, NOW);
+        let login = credentials.lookup(&minted.username, NOW, true).unwrap();
+        assert_eq!(login.user, User::Named("kim".into()));
+        let keys =
+            |minted: &Minted| Keys::new(&minted.username, "example.org", &minted.password).md5;
+        assert_eq!(login.keys.md5, keys(&minted));
+        let elsewhere = Credentials::new(b"another secret", &Settings::default());
+        assert_ne!(login.keys.md5, keys(&elsewhere.mint_shared("kim", 60, NOW)));
     }
 
     #[test]

@@ -8,7 +8,12 @@ use std::task::{Context, Poll};
 
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Frame, Incoming, SizeHint};
-use hyper::{Request, Response};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
+    HeaderMap, HeaderValue, ORIGIN, VARY,
+};
+use hyper::{Method, Request, Response, StatusCode};
 
 /// What every path of the API begins with, unless it is this one itself.
 const PREFIX: &str = "/api/v1/";
@@ -35,6 +40,60 @@ pub type OnApi =
 pub(super) fn is_asked<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
     path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/')
+}
+
+/// What pages of another site that is allowed may do here: whatever programs may. There are no cookies, so a
+/// page can show no more than what its own user gave it.
+const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
+
+/// Beside what any page may send: who asks, JSON, where an event stream goes on, parts of files, and
+/// resumable uploads (tus 1.0).
+const SENT: &str = "authorization, content-type, last-event-id, range, if-range, if-none-match, tus-resumable, \
+                    upload-length, upload-metadata, upload-offset, upload-defer-length, upload-concat";
+
+/// Beside what any page may read.
+const READ: &str = "location, retry-after, www-authenticate, etag, accept-ranges, content-range, \
+                    content-disposition, tus-resumable, tus-version, tus-extension, tus-max-size, upload-offset, \
+                    upload-length, upload-metadata, upload-expires";
+
+/// For how many seconds a browser need not ask again: two hours is the most that browsers take.
+const ASKED_FOR: u64 = 7200;
+
+/// Whether a browser only asks what a page of another site may do (CORS, Fetch §3.3.2).
+pub(super) fn is_preflight<B>(request: &Request<B>) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request
+            .headers()
+            .contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// What a page of another site may do.
+pub(super) fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static(METHODS),
+    );
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(ASKED_FOR));
+    response
+}
+
+/// Lets a page of `origin` read an answer.
+pub(super) fn let_read(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(READ),
+    );
+}
+
+/// Whoever keeps an answer has to know that it depends on who asked.
+pub(super) fn vary_by_origin(headers: &mut HeaderMap) {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
 }
 
 /// A body that holds on to something until it was taken, or is no longer wanted.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use hyper::Request;
-use hyper::header::{HOST, HeaderMap, ORIGIN};
+use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 
 const HTTPS_PORT: u16 = 443;
 const HTTP_PORT: u16 = 80;
@@ -118,20 +118,39 @@ impl FromStr for Host {
 }
 
 impl Origin {
-    /// Whether a WebSocket to `host` may be opened by what these headers say: by our own pages there, by those
-    /// of `allowed`, and by programs, which send no origin. Sandboxed pages send `null` and are refused.
-    pub(super) fn permits(headers: &HeaderMap, host: &Host, allowed: &[Self]) -> bool {
+    /// Whose page sends a request to `host`, by what its headers say. Sandboxed pages send `null`, and are
+    /// like any other site's.
+    pub(super) fn asks(headers: &HeaderMap, host: &Host, allowed: &[Self]) -> Asks {
         let mut sent = headers.get_all(ORIGIN).iter();
-        let Some(origin) = sent.next() else {
-            return true;
+        let Some(value) = sent.next() else {
+            // Reading needs no origin in some cases, but browsers say whose page it is.
+            let elsewhere = headers
+                .get("sec-fetch-site")
+                .is_some_and(|site| site == "cross-site");
+            return if elsewhere { Asks::Foreign } else { Asks::Own };
         };
-        let origin = origin
+        let origin = value
             .to_str()
             .ok()
             .and_then(|text| text.parse::<Self>().ok());
-        let Some(origin) = origin else { return false };
-        sent.next().is_none() && (origin == host.origin() || allowed.contains(&origin))
+        match origin {
+            Some(_) | None if sent.next().is_some() => Asks::Foreign,
+            Some(origin) if origin == host.origin() => Asks::Own,
+            Some(origin) if allowed.contains(&origin) => Asks::Allowed(value.clone()),
+            _ => Asks::Foreign,
+        }
     }
+}
+
+/// Whose page sends a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Our own, or none: programs say nothing.
+    Own,
+    /// One that the operator allows; its origin, as it was sent.
+    Allowed(HeaderValue),
+    /// Any other.
+    Foreign,
 }
 
 impl FromStr for Origin {
@@ -220,7 +239,35 @@ mod tests {
             .iter()
             .map(|origin| origin.parse().unwrap())
             .collect();
-        Origin::permits(&headers, &host.parse().unwrap(), &allowed)
+        Origin::asks(&headers, &host.parse().unwrap(), &allowed) != Asks::Foreign
+    }
+
+    #[test]
+    fn without_an_origin_browsers_say_whose_page_it_is() {
+        let host: Host = "call.example".parse().unwrap();
+        for (site, expected) in [
+            ("none", Asks::Own),
+            ("same-origin", Asks::Own),
+            ("same-site", Asks::Own),
+            ("cross-site", Asks::Foreign),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("sec-fetch-site", site.parse().unwrap());
+            assert_eq!(Origin::asks(&headers, &host, &[]), expected, "{site}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_allowed_is_told_from_our_own() {
+        let host: Host = "call.example".parse().unwrap();
+        let allowed = ["https://app.example".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.insert("sec-fetch-site", "cross-site".parse().unwrap());
+        let app: HeaderValue = "https://app.example".parse().unwrap();
+        headers.insert(ORIGIN, app.clone());
+        assert_eq!(Origin::asks(&headers, &host, &allowed), Asks::Allowed(app));
+        headers.insert(ORIGIN, "https://call.example".parse().unwrap());
+        assert_eq!(Origin::asks(&headers, &host, &allowed), Asks::Own);
     }
 
     #[test]

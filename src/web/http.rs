@@ -29,7 +29,7 @@ use super::Settings;
 use super::api::{self, ApiRequest, Body, OnApi};
 use super::assets::{self, Asset, Caching, Encoding};
 use super::headers::Security;
-use super::host::{Host, NotAnOrigin, Origin};
+use super::host::{Asks, Host, NotAnOrigin, Origin};
 use super::limits::{Guard, Limits};
 use super::stream::Patient;
 use super::tls::Tls;
@@ -293,7 +293,7 @@ impl Http {
                 return text(StatusCode::BAD_REQUEST, "this is not a WebSocket request");
             }
         };
-        if !Origin::permits(request.headers(), host, &self.allowed) {
+        if Origin::asks(request.headers(), host, &self.allowed) == Asks::Foreign {
             return text(
                 StatusCode::FORBIDDEN,
                 "pages of this origin may not connect here",
@@ -320,13 +320,28 @@ impl Http {
     }
 
     async fn ask_api(&self, request: Request<Incoming>, host: &Host, ends: Ends) -> Response<Body> {
-        if !Origin::permits(request.headers(), host, &self.allowed) {
-            return closing(reply(
+        let mut response = match Origin::asks(request.headers(), host, &self.allowed) {
+            Asks::Foreign => closing(reply(
                 StatusCode::FORBIDDEN,
                 "application/problem+json",
-                r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"Pages of this origin may not ask here."}"#,
-            ));
-        }
+                r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"denied","detail":"Pages of other sites may not ask here."}"#,
+            )),
+            Asks::Allowed(origin) => {
+                let mut response = if api::is_preflight(&request) {
+                    api::preflight()
+                } else {
+                    self.hand_on(request, host, ends).await
+                };
+                api::let_read(response.headers_mut(), origin);
+                response
+            }
+            Asks::Own => self.hand_on(request, host, ends).await,
+        };
+        api::vary_by_origin(response.headers_mut());
+        response
+    }
+
+    async fn hand_on(&self, request: Request<Incoming>, host: &Host, ends: Ends) -> Response<Body> {
         (self.on_api)(ApiRequest {
             request,
             host: host.as_str().to_owned(),

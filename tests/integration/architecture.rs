@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "admin",
             "signaling",
             "relay",
+            "api",
             "id",
         ],
     ),
