@@ -1,13 +1,14 @@
 //! JSON in and out. What comes is bounded in size and time.
 
+use std::fmt;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::timeout;
 
 use super::Body;
@@ -51,7 +52,45 @@ pub(super) async fn read_json<T: DeserializeOwned>(
             "Content-Type must be application/json.",
         ));
     }
+    // A list would do for the members in their order, and nobody means that.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Problem::invalid("A JSON object is expected."));
+    }
     serde_json::from_slice(&bytes).map_err(|error| misread(&error))
+}
+
+/// A whole number from 0, however it is written: to JSON, 60 and 60.0 are the same (JSON Schema §6.3).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WholeVisitor)
+    }
+}
+
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number, not below 0")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+        Ok(Whole(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
+        /// Beyond, not every whole number can be written so.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if number.fract() == 0.0 && (0.0..=EXACT).contains(&number) {
+            Ok(Whole(number as u64))
+        } else {
+            Err(E::invalid_type(serde::de::Unexpected::Float(number), &self))
+        }
+    }
 }
 
 /// What serde says names members and types, and repeats no more than a name of them.
@@ -98,4 +137,26 @@ fn full(bytes: Vec<u8>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        let read = |text| serde_json::from_str::<Whole>(text).ok().map(|Whole(n)| n);
+        for (text, number) in [
+            ("0", 0),
+            ("60.0", 60),
+            ("6e1", 60),
+            ("-0.0", 0),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(read(text), Some(number), "{text}");
+        }
+        for bad in ["-1", "1.5", "-1.0", "1e300", "\"1\"", "null", "[]", "true"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::body::{json, no_content, read_json};
+use super::body::{Whole, json, no_content, read_json};
 use super::problem::Problem;
 use super::rooms::{future, room_url, set_location};
 use super::routes::encode;
@@ -24,21 +24,21 @@ const SECRET_BYTES: usize = 24;
 struct Wanted {
     role: Role,
     uses: Option<Uses>,
-    expires: Option<u64>,
+    expires: Option<Whole>,
 }
 
 /// How many people may use it: at least one.
 #[derive(Deserialize)]
-#[serde(try_from = "u32")]
+#[serde(try_from = "Whole")]
 struct Uses(u32);
 
-impl TryFrom<u32> for Uses {
+impl TryFrom<Whole> for Uses {
     type Error = &'static str;
 
-    fn try_from(uses: u32) -> Result<Self, Self::Error> {
-        match uses {
-            0 => Err("an invitation is good for one use at least"),
-            uses => Ok(Self(uses)),
+    fn try_from(Whole(uses): Whole) -> Result<Self, Self::Error> {
+        match u32::try_from(uses) {
+            Ok(uses) if uses > 0 => Ok(Self(uses)),
+            _ => Err("an invitation is good for one use at least, and four billion at most"),
         }
     }
 }

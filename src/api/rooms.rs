@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::auth::Standing;
-use super::body::{json, no_content, read_json};
+use super::body::{Whole, json, no_content, read_json};
 use super::problem::Problem;
 use super::routes::{encode, query};
 use super::{Answered, Api, Ask, Body, Creators};
@@ -19,14 +19,17 @@ use crate::token::{Claims, Kind};
 const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 100;
 
+/// How many characters a folded name has at most: one may become two in lower case.
+const CURSOR_CHARS_MAX: usize = 2 * crate::id::NAME_CHARS_MAX;
+
 /// How many characters a password has at most: as many as a name, so never more than the 256 bytes that are hashed.
 const PASSWORD_CHARS_MAX: usize = 64;
 
 /// How many people a room may be made for, as the setting `capacity`.
 const CAPACITY_MAX: u32 = 1000;
 
-/// How far ahead a room's end may be set, in milliseconds: ten years, which is for ever here.
-const EXPIRES_MAX: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
+/// The last moment that can be set, in milliseconds since 1970: the end of the year 9999.
+const EXPIRES_MAX: u64 = 253_402_300_799_999;
 
 /// How long a host token is good, in seconds: ten years. It ends with its room anyway.
 const HOST_TOKEN_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
@@ -39,7 +42,7 @@ struct Wanted {
     password: Option<Password>,
     capacity: Option<Capacity>,
     listed: Option<bool>,
-    expires: Option<u64>,
+    expires: Option<Whole>,
     waiting_room: Option<bool>,
 }
 
@@ -55,7 +58,7 @@ struct Change {
     listed: Option<bool>,
     locked: Option<bool>,
     #[serde(default, deserialize_with = "given")]
-    expires: Option<Option<u64>>,
+    expires: Option<Option<Whole>>,
     waiting_room: Option<bool>,
 }
 
@@ -83,15 +86,15 @@ impl TryFrom<String> for Password {
 }
 
 #[derive(Deserialize)]
-#[serde(try_from = "u32")]
+#[serde(try_from = "Whole")]
 struct Capacity(u32);
 
-impl TryFrom<u32> for Capacity {
+impl TryFrom<Whole> for Capacity {
     type Error = &'static str;
 
-    fn try_from(people: u32) -> Result<Self, Self::Error> {
-        match people {
-            1..=CAPACITY_MAX => Ok(Self(people)),
+    fn try_from(Whole(people): Whole) -> Result<Self, Self::Error> {
+        match u32::try_from(people) {
+            Ok(people @ 1..=CAPACITY_MAX) => Ok(Self(people)),
             _ => Err("a room holds 1 to 1000 people"),
         }
     }
@@ -207,7 +210,7 @@ impl Api {
         }
         let search: String = search.nfc().collect();
         let limit = page_size(limit.as_deref())?;
-        let after = cursor.as_deref().map(read_cursor).transpose()?;
+        let after = cursor.map(checked_cursor).transpose()?;
         let all = ask.caller.has(Scope::RoomsRead);
         let page = self
             .store
@@ -217,7 +220,7 @@ impl Api {
             .items
             .last()
             .filter(|_| page.more)
-            .map(|room| write_cursor(room.settings.name.folded()));
+            .map(|room| room.settings.name.folded().to_owned());
         let names = page.items.iter().map(|room| room.settings.name.clone());
         let people = self.rooms.people(names.collect()).await;
         let rooms = page.items.iter().zip(people);
@@ -242,7 +245,8 @@ impl Api {
         let change: Change = read_json(&ask.headers, ask.body).await?;
         let expires = match change.expires {
             Some(Some(at)) => Some(Some(future(at, ask.now)?)),
-            other => other,
+            Some(None) => Some(None),
+            None => None,
         };
         let password = match change.password {
             None => None,
@@ -394,13 +398,13 @@ pub(super) fn room_url(host: &str, name: &RoomName) -> String {
     format!("https://{host}/r/{}", encode(name.as_str()))
 }
 
-/// A moment that is still to come, and not too far away.
-pub(super) fn future(at: u64, now: u64) -> Result<u64, Problem> {
+/// A moment that is still to come.
+pub(super) fn future(Whole(at): Whole, now: u64) -> Result<u64, Problem> {
     if at <= now {
         return Err(Problem::invalid("“expires” is over already."));
     }
-    if at > now.saturating_add(EXPIRES_MAX) {
-        return Err(Problem::invalid("“expires” is more than ten years ahead."));
+    if at > EXPIRES_MAX {
+        return Err(Problem::invalid("“expires” is after the year 9999."));
     }
     Ok(at)
 }
@@ -441,19 +445,12 @@ fn number(text: &str) -> Result<u64, Problem> {
         .map_err(|_| Problem::invalid("“before” and “after” are numbers of messages."))
 }
 
-/// Where a list goes on: behind the room of this folded name.
-fn write_cursor(folded: &str) -> String {
-    use base64::Engine as _;
-    base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(folded)
-}
-
-fn read_cursor(cursor: &str) -> Result<String, Problem> {
-    use base64::Engine as _;
-    let bytes = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
-    bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|folded| !folded.is_empty())
-        .ok_or_else(|| Problem::invalid("“cursor” is what “next” said before, and nothing else."))
+/// Where a list goes on: behind the room of this folded name, whether it is still there or not.
+fn checked_cursor(cursor: String) -> Result<String, Problem> {
+    match cursor.chars().count() {
+        1..=CURSOR_CHARS_MAX => Ok(cursor),
+        _ => Err(Problem::invalid("“cursor” is what “next” said before.")),
+    }
 }
 
 fn entry(message: Message) -> ChatEntry {

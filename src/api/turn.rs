@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::body::{json, read_json};
+use super::body::{Whole, json, read_json};
 use super::problem::Problem;
 use super::{Answered, Api, Ask};
 use crate::store::Scope;
@@ -39,7 +39,7 @@ pub struct TurnGrant {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    ttl: Option<u64>,
+    ttl: Option<Whole>,
     name: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl Api {
     pub(super) async fn turn_credentials(&self, ask: Ask) -> Answered {
         ask.caller.needs(Scope::Turn)?;
         let wanted: Wanted = read_json(&ask.headers, ask.body).await?;
-        let ttl = wanted.ttl.unwrap_or(TTL);
+        let Whole(ttl) = wanted.ttl.unwrap_or(Whole(TTL));
         if !(TTL_MIN..=TTL_MAX).contains(&ttl) {
             return Err(Problem::invalid(format!(
                 "“ttl” is a number of seconds from {TTL_MIN} to {TTL_MAX}."

@@ -60,7 +60,7 @@ const WAITS: [Duration; 7] = [
     Duration::from_secs(6 * 60 * 60),
 ];
 
-/// For how long what has happened is still written down when the server stops.
+/// For how long what has happened is still written down, and what is on its way waited for, when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Tells other programs of what happens.
@@ -155,13 +155,14 @@ impl Webhooks {
                 continue;
             }
             tokio::select! {
-                // Attempts that are cut off here are made again after the lease.
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => break,
                 Some(_) = attempts.join_next() => {}
                 () = self.written.notified() => {}
                 () = sleep(LOOK_EVERY) => {}
             }
         }
+        // Those that are cut off are made again after the lease.
+        let _ = timeout(LAST_WORDS, attempts.join_all()).await;
     }
 
     async fn note(&self, news: &News) {

@@ -373,3 +373,16 @@ pub(crate) fn xor(address: SocketAddr, id: [u8; 12]) -> Vec<u8> {
         .unwrap();
     message.get(ATTR_XOR_PEER_ADDRESS).unwrap()
 }
+
+/// Whether a fresh client gets an allocation as that user.
+pub(crate) async fn allocates(server: SocketAddr, name: &str, password: &str) -> bool {
+    let (name, password) = (name.to_owned(), password.to_owned());
+    let asking = move || {
+        let local = SocketAddr::new(server.ip(), 0);
+        let mut client = Client::udp(local, server);
+        (client.name, client.password) = (name, password);
+        let transport = (ATTR_REQUESTED_TRANSPORT, vec![17, 0, 0, 0]);
+        client.ask(METHOD_ALLOCATE, &[transport]).code() == 200
+    };
+    tokio::task::spawn_blocking(asking).await.unwrap()
+}

@@ -111,7 +111,10 @@ async fn listed_rooms_come_in_pages_and_can_be_searched(place: Place) {
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let page = store.listed_rooms("", after.as_deref(), 3).await.unwrap();
+        let page = store
+            .listed_rooms("", after.as_deref(), 3, false, NOW)
+            .await
+            .unwrap();
         found.extend(page.items.iter().map(|room| room.settings.name.to_string()));
         after = page
             .items
@@ -131,7 +134,10 @@ async fn listed_rooms_come_in_pages_and_can_be_searched(place: Place) {
         ("x", 0),
         ("\0", 4),
     ] {
-        let page = store.listed_rooms(query, None, 10).await.unwrap();
+        let page = store
+            .listed_rooms(query, None, 10, false, NOW)
+            .await
+            .unwrap();
         assert_eq!(page.items.len(), expected, "{query:?}");
     }
 }

@@ -1,0 +1,10 @@
+//! The HTTP API over real TLS: each route, each refusal, on both databases where storage matters.
+
+mod door;
+mod events;
+mod harness;
+mod invites;
+mod refusals;
+mod rooms;
+mod turn;
+mod webhooks;
