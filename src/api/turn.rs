@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::body::{Whole, json, read_json};
 use super::problem::Problem;
 use super::{Answered, Api, Ask};
+use crate::id::SessionId;
 use crate::store::Scope;
 
 /// How long credentials may be used to allocate when nobody says, at least, and at most, in seconds. Whoever relays goes on
@@ -59,6 +60,11 @@ impl Api {
         if name.len() > NAME_CHARS_MAX || !name.chars().all(is_plain) {
             return Err(Problem::invalid(
                 "“name” has at most 64 letters, digits, and characters of -._@.",
+            ));
+        }
+        if name.parse::<SessionId>().is_ok() {
+            return Err(Problem::invalid(
+                "“name” looks like a session of this server; put something before it.",
             ));
         }
         let grant = self.turn.grant(&name, ttl, &ask.host);

@@ -94,6 +94,7 @@ pub struct Credentials {
     session_key: hmac::Key,
     /// Shared with other applications, or else known to this server alone, which then mints for them.
     shared_key: hmac::Key,
+    is_shared: bool,
     fixed: Vec<(Arc<str>, Keys)>,
     living: Mutex<HashSet<SessionId>>,
 }
@@ -137,6 +138,7 @@ impl Credentials {
         Self {
             realm: settings.realm.clone(),
             session_key: hmac_key(&derived(b"turn credentials of sessions")),
+            is_shared: settings.secret.is_some(),
             shared_key: match &settings.secret {
                 Some(secret) => hmac_key(secret.as_bytes()),
                 None => hmac_key(&derived(b"turn credentials of other applications")),
@@ -215,6 +217,8 @@ impl Credentials {
             Ok(session) if self.living().contains(&session) => {
                 (User::Session(session), &self.session_key)
             }
+            // Other applications may have such names; ours are of sessions that are over.
+            Ok(_) if !self.is_shared => return Err(Refusal::Unknown),
             _ => (
                 User::Named(Arc::from(if name.is_empty() { username } else { name })),
                 &self.shared_key,

@@ -17,14 +17,14 @@ on_both!(
 );
 
 /// A stream that is being read.
-struct Listening {
+pub(crate) struct Listening {
     body: Incoming,
     heard: String,
     last_id: String,
 }
 
 impl Listening {
-    async fn to(server: &ApiServer, last_id: Option<&str>) -> Self {
+    pub(crate) async fn to(server: &ApiServer, last_id: Option<&str>) -> Self {
         let headers: Vec<_> = last_id
             .map(|id| ("last-event-id", id))
             .into_iter()
@@ -78,16 +78,16 @@ impl Listening {
         }
     }
 
-    async fn hears(&mut self, event: &str, data: Value) {
+    pub(crate) async fn hears(&mut self, event: &str, data: Value) {
         assert_eq!(self.next().await, Some((event.to_owned(), data)));
     }
 }
 
-fn entry(name: &str, people: usize) -> Value {
+pub(crate) fn entry(name: &str, people: usize) -> Value {
     json!({"name": name, "people": people, "capacity": 10, "locked": false, "password": false})
 }
 
-async fn listed_room(server: &ApiServer, name: &str) -> String {
+pub(crate) async fn listed_room(server: &ApiServer, name: &str) -> String {
     let wanted = json!({"name": name, "listed": true});
     let made = server.ask("POST", "/rooms", "", wanted).await;
     made.is(201).body["hostToken"].as_str().unwrap().to_owned()

@@ -69,6 +69,7 @@ async fn nobody_else_gets_any() {
         json!({"ttl": "1"}),
         json!({"name": "a:b"}),
         json!({"name": "x".repeat(65)}),
+        json!({"name": uuid::Uuid::new_v4()}),
         json!({"user": "kim"}),
         json!([]),
     ] {
