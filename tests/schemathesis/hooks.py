@@ -11,7 +11,7 @@ UNPRINTABLE = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    body, room = case.body, (case.path_parameters or {}).get("name")
+    body = case.body
     if not isinstance(body, dict):
         return
     # `expires` lies in the future: a moment that is over becomes one that is to come.
@@ -22,6 +22,6 @@ def before_call(context, case, kwargs):
     # A room that was renamed is found under its new name, and would be taken for lost under the old one. Names that are
     # none stay as they are, to be refused.
     name = body.get("name")
-    if case.method == "PATCH" and room is not None and isinstance(name, str):
+    if case.method == "PATCH" and isinstance(name, str):
         if len(name) <= 64 and name.strip() and not UNPRINTABLE.search(name):
-            body["name"] = room
+            del body["name"]
