@@ -6,15 +6,21 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::process::Command;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use turnstone::api::WebhookKey;
 use turnstone::config::Config;
+use turnstone::store::NewEvent;
 
 use super::harness::ApiServer;
 use crate::harness::PATIENCE;
-use crate::store::harness::{Place, on_both};
+use crate::store::harness::{Kind, NOW, Place, on_both};
 
 on_both!(
     what_happens_in_rooms_is_told_and_signed,
@@ -63,7 +69,7 @@ impl Receiver {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Received {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Received {
     let mut bytes = Vec::new();
     let (head, mut body) = loop {
         assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
@@ -173,4 +179,90 @@ async fn what_was_not_taken_comes_again_also_after_a_restart(place: Place) {
         .await
         .expect("what has arrived is forgotten");
     store.close().await;
+}
+
+/// A receiver with a certificate of its own, and that certificate.
+async fn tls_receiver() -> (Receiver, TlsAcceptor, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(config));
+    (Receiver::open().await, acceptor, made.cert.pem())
+}
+
+/// What waited when the program ended is sent by the next one: here, events that another has written down.
+#[tokio::test]
+async fn over_tls_only_a_receiver_whose_certificate_is_trusted_hears_anything() {
+    let place = Place::new(Kind::Sqlite);
+    let (trusted, with_trusted, certificate) = tls_receiver().await;
+    let (other, with_other, _) = tls_receiver().await;
+    let url = |receiver: &Receiver| {
+        let port = receiver.0.local_addr().unwrap().port();
+        format!("https://localhost:{port}/calls?from=turnstone")
+    };
+    let store = place.open().await;
+    for receiver in [&other, &trusted] {
+        let event = NewEvent {
+            url: url(receiver),
+            event: "room.started".to_owned(),
+            body: json!({"type": "room.started"}).to_string(),
+            created: NOW - 1_000_000_000_000,
+        };
+        store.add_event(&event).await.unwrap();
+    }
+    store.close().await;
+    let roots = place.dir.join("roots.pem");
+    std::fs::write(&roots, certificate).unwrap();
+    std::fs::create_dir(place.dir.join("ssl")).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_turnstone"));
+    for listen in ["https", "http", "turn", "admin"] {
+        program.args([format!("--{listen}-listen"), "127.0.0.1:0".to_owned()]);
+    }
+    let _running = program
+        .args([
+            "--external-ip",
+            "127.0.0.1",
+            "--webhook-url",
+            &url(&trusted),
+        ])
+        .arg("--data-dir")
+        .arg(&place.dir)
+        .arg("--ssl-dir")
+        .arg(place.dir.join("ssl"))
+        .env_clear()
+        .env("SSL_CERT_FILE", roots)
+        .env("TURNSTONE_WEBHOOK_SECRET", format!("whsec_{SECRET}"))
+        .kill_on_drop(true)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let heard = async {
+        let (stream, _) = trusted.0.accept().await.unwrap();
+        let mut stream = with_trusted.accept(stream).await.unwrap();
+        let received = read(&mut stream).await;
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
+        received
+    };
+    let refused = async {
+        let (stream, _) = other.0.accept().await.unwrap();
+        let Ok(mut stream) = with_other.accept(stream).await else {
+            return;
+        };
+        // The client may only find out after the handshake is over for us; it says nothing then.
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        assert!(bytes.is_empty());
+    };
+    let (received, ()) = timeout(PATIENCE, async { tokio::join!(heard, refused) })
+        .await
+        .expect("both are asked");
+    assert_eq!(received.body, json!({"type": "room.started"}));
 }
