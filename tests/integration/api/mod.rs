@@ -4,6 +4,7 @@ mod door;
 mod events;
 mod harness;
 mod invites;
+mod people;
 mod refusals;
 mod rooms;
 mod turn;

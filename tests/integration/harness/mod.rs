@@ -195,7 +195,7 @@ impl Peer {
             .await;
     }
 
-    async fn take_seat(&mut self) {
+    pub(crate) async fn take_seat(&mut self) {
         let joined = self.next().await;
         assert_eq!(joined["type"], "joined", "{joined}");
         self.id = joined["data"].as_str().unwrap().to_owned();
