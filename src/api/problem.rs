@@ -161,6 +161,12 @@ impl From<store::Error> for Problem {
                 "conflict",
                 "Something else has happened in between.",
             ),
+            store::Error::TooLarge => Self::too_big("Files here may not be that large."),
+            store::Error::WrongType => Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "type",
+                "Files of this type are not shared here.",
+            ),
             store::Error::TooMuch => Self::new(
                 StatusCode::CONFLICT,
                 "full",

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use super::typed::Typed;
 use super::{Config, shown, value};
+use crate::store::FileTypes;
 
 /// One thing that an operator may set.
 pub struct Setting {
@@ -599,6 +600,20 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
         fill: |config, typed| typed.one(value::size, |size| config.store.all_files = size),
         show: |config| vec![value::shown_size(config.store.all_files)],
+    },
+    Setting {
+        flag: "file-type",
+        value: "TYPE",
+        repeat: true,
+        key: Some("files.types"),
+        default: "all",
+        help: "kinds of files that may be shared",
+        secret: false,
+        fill: |config, typed| {
+            let set = |types| config.store.file_types = FileTypes::only(types);
+            typed.each(value::file_type, set);
+        },
+        show: |config| all(config.store.file_types.as_slice()),
     },
     Setting {
         flag: "keep-rooms",

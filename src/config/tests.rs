@@ -87,6 +87,7 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("file-size", "500M"),
         ("room-files", "3G"),
         ("all-files", "1T"),
+        ("file-type", "image/*"),
         ("keep-rooms", "forever"),
         ("keep-messages", "30d"),
         ("keep-files", "7"),

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use super::LogFormat;
 use crate::api::{Creators, WebhookKey};
-use crate::store::{Bucket, DatabaseUrl};
+use crate::store::{Bucket, DatabaseUrl, FileType};
 use crate::turn::{DefaultFamily, ExternalIp, FixedUser, PortRange, WORKERS_MAX};
 
 /// A room for more people than this is a broadcast, which a mesh cannot carry.
@@ -481,6 +481,11 @@ pub(super) fn keep(text: &str) -> Result<Option<Duration>, String> {
         .filter(|days| (1..=MOST_DAYS).contains(days))
         .map(|days| Some(DAY * days))
         .ok_or_else(|| format!("it is a number of days from 1 to {MOST_DAYS}, or forever"))
+}
+
+/// A kind of files, or all of a family.
+pub(super) fn file_type(text: &str) -> Result<FileType, String> {
+    text.parse().map_err(str::to_owned)
 }
 
 /// A time to keep something as it would be typed.

@@ -203,9 +203,9 @@ pub(super) fn policy(json: &str) -> Policy {
 pub(super) fn trouble(error: &Error) -> Trouble {
     match error {
         Error::NotFound | Error::Exists | Error::Conflict => Trouble::NoSuch,
-        Error::TooMuch => Trouble::TooMuch,
+        Error::TooMuch | Error::TooLarge => Trouble::TooMuch,
         Error::Busy => Trouble::Busy,
-        Error::Broken | Error::Unavailable => Trouble::Unavailable,
+        Error::Broken | Error::WrongType | Error::Unavailable => Trouble::Unavailable,
     }
 }
 

@@ -21,6 +21,12 @@ pub enum Error {
     /// A limit in the settings, or one of the store's own, stands against it.
     #[error("it is more than the limits allow")]
     TooMuch,
+    /// A file is larger than any may be.
+    #[error("it is larger than a file may be")]
+    TooLarge,
+    /// Files of this kind are not taken.
+    #[error("files of this type are not taken")]
+    WrongType,
     /// Too much waits already; trying again later may work.
     #[error("too much waits to be stored")]
     Busy,

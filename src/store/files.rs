@@ -8,26 +8,35 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use ring::digest::{Context, SHA256};
 use sqlx::any::AnyRow;
 
 use super::blobs::Blobs;
 use super::rooms::{found, hold_room};
-use super::{Columns, Error, Store, error, hexadecimal, number, text};
-use crate::id::{FileId, RoomId, SessionId};
+use super::{Columns, Error, Store, error, hexadecimal, kind, number, text};
+use crate::id::{DisplayName, FileId, RoomId, SessionId};
+
+/// How long an upload may take from its announcement to its last byte; then it is removed.
+pub const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The largest piece in bytes: what one upload needs of memory, and few enough pieces.
 const PIECE: usize = 4 * 1024 * 1024;
+
+/// The most that is read at a time, in bytes: what one download needs of memory.
+const SLICE: u64 = 512 * 1024;
 
 /// How many pieces one file may have. Whoever sends a file a byte at a time meets it.
 const PIECES_MAX: i64 = 10_000;
 
 /// How many files one room may have.
 const FILES_MAX: i64 = 10_000;
+
+/// How many files one page of a list has at most.
+const LIST_MAX: u32 = 500;
 
 /// How many uploads have their digest at hand. Others are read again at their end.
 const DIGESTS_MAX: usize = 1024;
@@ -42,14 +51,14 @@ pub struct NewFile {
     pub room: RoomId,
     /// What it is called, as people see it.
     pub name: String,
-    /// Its media type.
+    /// Its media type, as its sender says; once the file is whole, what its first bytes tell.
     pub kind: String,
     /// Its size in bytes.
     pub size: u64,
     /// Who shares it.
     pub session: SessionId,
     /// What that person is called.
-    pub username: String,
+    pub username: DisplayName,
     /// For whom alone; `None` is everyone in the room.
     pub to: Option<SessionId>,
     /// Now, in milliseconds since 1970.
@@ -71,6 +80,28 @@ pub struct File {
     pub completed: Option<u64>,
 }
 
+/// Which part of a room's files is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileWindow {
+    /// Who asks: private files of others are left out. `None` leaves out all private ones.
+    pub reader: Option<SessionId>,
+    /// Those before this one only, by when it was whole and by its id; `None` begins at the newest.
+    pub before: Option<(u64, FileId)>,
+    /// Those that were whole then or later only, in milliseconds since 1970; 0 is from the beginning.
+    pub since: u64,
+    /// How many, the newest of them; at most 500.
+    pub limit: u32,
+}
+
+/// A part of a room's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileList {
+    /// The files, by when they were whole, oldest first.
+    pub files: Vec<File>,
+    /// Whether there are older ones in the window.
+    pub more: bool,
+}
+
 /// The digests of uploads that go on: the position, and the state there.
 #[derive(Default)]
 pub(super) struct Digests(Mutex<HashMap<FileId, (u64, Context)>>);
@@ -85,11 +116,16 @@ impl Store {
     /// Announces a file. An empty one is whole at once.
     ///
     /// # Errors
-    /// [`Error::TooMuch`] when it is too large, or the room or all rooms have too much already;
+    /// [`Error::TooLarge`] when it is larger than any may be, [`Error::TooMuch`] when the room or all rooms
+    /// have too much already, [`Error::WrongType`] when files like this are not taken;
     /// [`Error::NotFound`] when the room is not kept.
     pub async fn create_file(&self, file: &NewFile) -> Result<File, Error> {
         if file.size > self.settings.file_size {
-            return Err(Error::TooMuch);
+            return Err(Error::TooLarge);
+        }
+        let claim = kind::claimed(&file.kind);
+        if !self.settings.file_types.allow(&claim) {
+            return Err(Error::WrongType);
         }
         let mut tx = self.database.begin().await?;
         hold_room(&mut tx, file.room).await?;
@@ -116,10 +152,10 @@ impl Store {
         .bind(id.to_string())
         .bind(file.room.number())
         .bind(text(&file.name))
-        .bind(text(&file.kind))
+        .bind(claim)
         .bind(number(file.size))
         .bind(file.session.to_string())
-        .bind(text(&file.username))
+        .bind(file.username.as_str())
         .bind(file.to.map(|to| to.to_string()))
         .bind(number(file.created))
         .execute(tx.on())
@@ -143,22 +179,70 @@ impl Store {
         read_file(&row)
     }
 
-    /// A room's whole files, oldest first, as `reader` may see them; `None` leaves out all private ones.
+    /// Part of a room's whole files.
     ///
     /// # Errors
     /// When the store is not available.
-    pub async fn files(&self, room: RoomId, reader: Option<SessionId>) -> Result<Vec<File>, Error> {
-        let reader = reader.map(|reader| reader.to_string());
+    pub async fn files(&self, room: RoomId, window: FileWindow) -> Result<FileList, Error> {
+        let limit = window.limit.min(LIST_MAX);
+        let reader = window.reader.map(|reader| reader.to_string());
+        let (before, id) = window
+            .before
+            .map_or((i64::MAX, String::new()), |(completed, id)| {
+                (number(completed), id.to_string())
+            });
         let rows = sqlx::query(
-            "SELECT * FROM files WHERE room = $1 AND completed IS NOT NULL \
-             AND (to_session IS NULL OR to_session = $2 OR session = $2) ORDER BY created, id",
+            "SELECT * FROM files WHERE room = $1 AND completed >= $2 \
+             AND (completed < $3 OR (completed = $3 AND id < $4)) \
+             AND (to_session IS NULL OR to_session = $5 OR session = $5) \
+             ORDER BY completed DESC, id DESC LIMIT $6",
         )
         .bind(room.number())
+        .bind(number(window.since))
+        .bind(before)
+        .bind(id)
         // No session has an empty id.
         .bind(reader.unwrap_or_default())
+        .bind(i64::from(limit) + 1)
         .fetch_all(&self.database.pool)
         .await?;
-        rows.iter().map(read_file).collect()
+        let more = rows.len() > limit as usize;
+        let mut files: Vec<File> = rows
+            .iter()
+            .take(limit as usize)
+            .map(read_file)
+            .collect::<Result<_, _>>()?;
+        files.reverse();
+        Ok(FileList { files, more })
+    }
+
+    /// Gives an upload that `from` has begun to another session: the person has come back as that.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is not theirs any more, or whole.
+    pub async fn hand_over_file(
+        &self,
+        id: FileId,
+        from: SessionId,
+        to: SessionId,
+        username: &DisplayName,
+    ) -> Result<File, Error> {
+        let mut tx = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE files SET session = $3, username = $4 \
+             WHERE id = $1 AND session = $2 AND completed IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(from.to_string())
+        .bind(to.to_string())
+        .bind(username.as_str())
+        .execute(tx.on())
+        .await?;
+        tx.commit().await?;
+        if done.rows_affected() == 0 {
+            return Err(Error::Conflict);
+        }
+        self.file(id).await
     }
 
     /// Takes in bytes of a file from `position` on, until they end, break off, or the file is whole.
@@ -166,7 +250,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Conflict`] when the file does not end at `position`, [`Error::TooMuch`] when more
-    /// comes than was announced, [`Error::Broken`] when the bytes break off.
+    /// comes than was announced, [`Error::Broken`] when the bytes break off, and [`Error::WrongType`]
+    /// when they turn out to be what is not taken: then the file is gone.
     pub async fn receive<E>(
         &self,
         id: FileId,
@@ -222,7 +307,7 @@ impl Store {
         self.file(id).await
     }
 
-    /// The bytes of a file in `range`, a piece at a time. `range` must lie within what has arrived.
+    /// The bytes of a file in `range`, at most 512 KiB at a time. `range` must lie within what has arrived.
     pub fn read_file(
         &self,
         id: FileId,
@@ -243,7 +328,9 @@ impl Store {
             .await?;
             let piece = read_piece(&row)?;
             let from = left.start - piece.start;
-            let to = (left.end - piece.start).min(piece.size);
+            let to = (left.end - piece.start)
+                .min(piece.size)
+                .min(from.saturating_add(SLICE));
             if from >= to {
                 return Err(Error::NotFound);
             }
@@ -256,7 +343,8 @@ impl Store {
         })
     }
 
-    /// Deletes a file, whole or not. Its bytes go with the next sweep after `now`.
+    /// Deletes a file, whole or not. Its bytes go with [`Self::bury`], or with the next sweep
+    /// after `now`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none.
@@ -275,9 +363,21 @@ impl Store {
         tx.commit().await
     }
 
-    /// All bytes are here: notes the digest and that the file is whole.
+    /// All bytes are here: notes what they are, their digest, and that the file is whole.
     async fn complete(&self, id: FileId, now: u64) -> Result<File, Error> {
         let file = self.file(id).await?;
+        let head = self
+            .read_file(id, 0..file.of.size.min(kind::HEAD))
+            .try_fold(Vec::new(), async |mut head, bytes| {
+                head.extend_from_slice(&bytes);
+                Ok(head)
+            })
+            .await?;
+        let kind = kind::told(&head, &file.of.kind);
+        if !self.settings.file_types.allow(&kind) {
+            self.delete_file(id, now).await?;
+            return Err(Error::WrongType);
+        }
         let digest = match self.digests.take(id, file.of.size) {
             Some(digest) => digest,
             // It went on after a restart, or on another node.
@@ -292,12 +392,13 @@ impl Store {
         };
         let mut tx = self.database.begin().await?;
         sqlx::query(
-            "UPDATE files SET sha256 = $2, completed = $3 \
+            "UPDATE files SET sha256 = $2, completed = $3, kind = $4 \
              WHERE id = $1 AND received = size AND completed IS NULL",
         )
         .bind(id.to_string())
         .bind(hexadecimal(digest.finish().as_ref()))
         .bind(number(now))
+        .bind(kind)
         .execute(tx.on())
         .await?;
         tx.commit().await?;
@@ -425,7 +526,7 @@ fn read_file(row: &AnyRow) -> Result<File, Error> {
             kind: row.text("kind")?,
             size: row.number("size")?,
             session: row.parsed("session")?,
-            username: row.text("username")?,
+            username: row.parsed("username")?,
             to: row.parsed_if_any("to_session")?,
             created: row.number("created")?,
         },

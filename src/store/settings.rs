@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::kind::FileTypes;
+
 /// 1 GiB in bytes.
 const GIB: u64 = 1024 * 1024 * 1024;
 
@@ -22,6 +24,8 @@ pub struct Settings {
     pub room_files: u64,
     /// The most that all files may have together, in bytes.
     pub all_files: u64,
+    /// Which kinds of files may be shared.
+    pub file_types: FileTypes,
     /// How long a room is kept that nobody enters; `None` is for ever.
     pub keep_rooms: Option<Duration>,
     /// How long messages are kept; `None` is as long as their room.
@@ -41,6 +45,8 @@ impl Default for Settings {
             room_files: 4 * GIB,
             // Half of the disk that the smallest servers for rent have.
             all_files: 20 * GIB,
+            // Nothing shared can run here, and what people do with it is theirs.
+            file_types: FileTypes::all(),
             // Who has not come for a year has other links by now; names become free again.
             keep_rooms: Some(365 * DAY),
             // People look things up in old conversations, and text is small.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::database::Tx;
+use super::files::UNFINISHED;
 use super::rooms::{delete_room, milliseconds, read_room};
 use super::{Columns, Error, KeptRoom, Store, number};
 use crate::id::FileId;
@@ -15,9 +16,6 @@ const STEP: i64 = 500;
 
 /// How many steps one sweep takes of each kind; the next goes on.
 const STEPS: usize = 200;
-
-/// How long an upload may take that nobody finishes.
-const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an invitation that is no good any more stays in the list, for people who wonder.
 const INVITE_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -149,8 +147,11 @@ impl Store {
         Ok(gone)
     }
 
-    /// Removes pieces that belong to no file. The note of one goes after the piece itself.
-    pub(super) async fn bury(&self, now: u64) -> Result<u64, Error> {
+    /// Removes pieces that belong to no file, and says how many. The note of one goes after the piece itself.
+    ///
+    /// # Errors
+    /// When the store is not available.
+    pub async fn bury(&self, now: u64) -> Result<u64, Error> {
         let mut buried = 0;
         for _ in 0..STEPS {
             let rows = sqlx::query("SELECT key FROM graves WHERE due <= $1 ORDER BY due LIMIT $2")

@@ -82,7 +82,7 @@ CREATE TABLE files (
     created    BIGINT NOT NULL,
     completed  BIGINT
 );
-CREATE INDEX files_by_room ON files (room, created);
+CREATE INDEX files_by_room ON files (room, completed);
 CREATE INDEX files_by_time ON files (created);
 
 -- The pieces a file's bytes lie in, under random keys.

@@ -10,6 +10,7 @@ use turnstone::message::Role;
 use turnstone::store::backup::{BackupError, Summary, back_up, restore};
 use turnstone::store::{Ban, Error, NewEvent, NewFile, NewInvite, OpenError, Scope, Store, Window};
 
+use super::files::ALL as ALL_FILES;
 use super::harness::{Kind, NOW, Place, message, name, on_both, room};
 
 on_both!(
@@ -61,7 +62,7 @@ async fn fill(place: &Place, store: &Store) -> String {
         kind: "text/plain".to_owned(),
         size: FILE.len() as u64,
         session,
-        username: "Ann".to_owned(),
+        username: "Ann".parse().unwrap(),
         to: None,
         created: NOW,
     };
@@ -93,7 +94,12 @@ async fn is_filled(store: &Store, key: &str) {
     assert_eq!(store.bans(tea.id).await.unwrap()[0].name, "Kim");
     assert!(store.use_invite(tea.id, "open", NOW).await.is_ok());
     assert!(store.key(key, NOW).await.is_ok());
-    let file = store.files(tea.id, None).await.unwrap().remove(0);
+    let file = store
+        .files(tea.id, ALL_FILES)
+        .await
+        .unwrap()
+        .files
+        .remove(0);
     let bytes: Vec<Bytes> = store
         .read_file(file.id, 0..file.of.size)
         .try_collect()

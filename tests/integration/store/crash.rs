@@ -184,7 +184,7 @@ async fn upload(store: &Store, room: RoomId) {
             kind: "text/plain".to_owned(),
             size: content().len() as u64,
             session: SessionId::random(),
-            username: "Ann".to_owned(),
+            username: "Ann".parse().unwrap(),
             to: None,
             created: NOW,
         };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use ring::digest;
 use turnstone::id::{FileId, RoomId, SessionId};
-use turnstone::store::{Error, NewFile, Store};
+use turnstone::store::{Error, File, FileTypes, FileWindow, NewFile, Store};
 
 use super::harness::{MINUTE, NOW, Place, on_both, room};
 
@@ -17,10 +17,26 @@ on_both!(
     only_one_of_two_at_the_same_place_goes_on,
     files_have_limits,
     private_files_are_for_two,
+    files_are_listed_in_parts_from_the_newest,
+    an_upload_is_handed_over_while_it_is_not_whole,
+    bytes_tell_what_a_file_is,
+    kinds_that_are_not_taken_are_refused_and_leave_nothing,
     the_bytes_go_with_the_room,
 );
 
 const MIB: u64 = 1024 * 1024;
+
+pub(super) const ALL: FileWindow = FileWindow {
+    reader: None,
+    before: None,
+    since: 0,
+    limit: 500,
+};
+
+async fn listed(store: &Store, room: RoomId, window: FileWindow) -> Vec<FileId> {
+    let list = store.files(room, window).await.unwrap();
+    list.files.iter().map(|file| file.id).collect()
+}
 
 fn new_file(room: RoomId, size: u64) -> NewFile {
     NewFile {
@@ -29,7 +45,7 @@ fn new_file(room: RoomId, size: u64) -> NewFile {
         kind: "application/octet-stream".to_owned(),
         size,
         session: SessionId::random(),
-        username: "Ann".to_owned(),
+        username: "Ann".parse().unwrap(),
         to: None,
         created: NOW,
     }
@@ -84,20 +100,14 @@ async fn a_file_arrives_in_runs_and_is_read_in_ranges(place: Place) {
         .await
         .unwrap();
     assert_eq!((file.received, file.completed), (5 * MIB + 3, None));
-    assert!(
-        store.files(id, None).await.unwrap().is_empty(),
-        "not whole yet"
-    );
+    assert!(listed(&store, id, ALL).await.is_empty(), "not whole yet");
     let file = store
         .receive(file.id, 5 * MIB + 3, chunks(5 * MIB + 3, size), NOW + 2)
         .await
         .unwrap();
     assert_eq!((file.received, file.completed), (size, Some(NOW + 2)));
     assert_eq!(file.sha256, Some(sha256(&content(0, size))));
-    assert_eq!(
-        store.files(id, None).await.unwrap(),
-        std::slice::from_ref(&file)
-    );
+    assert_eq!(listed(&store, id, ALL).await, [file.id]);
     for (start, end) in [
         (0, size),
         (0, 1),
@@ -171,7 +181,8 @@ async fn files_have_limits(place: Place) {
     let refused = |made: Result<turnstone::store::File, Error>| {
         assert!(matches!(made, Err(Error::TooMuch)), "{made:?}");
     };
-    refused(store.create_file(&new_file(tea, 101)).await);
+    let large = store.create_file(&new_file(tea, 101)).await;
+    assert!(matches!(large, Err(Error::TooLarge)), "{large:?}");
     let file = store.create_file(&new_file(tea, 100)).await.unwrap();
     refused(store.create_file(&new_file(tea, 51)).await);
     store.create_file(&new_file(coffee, 100)).await.unwrap();
@@ -200,8 +211,111 @@ async fn private_files_are_for_two(place: Place) {
         (Some(SessionId::random()), 0),
         (None, 0),
     ] {
-        assert_eq!(store.files(id, reader).await.unwrap().len(), expected);
+        let window = FileWindow { reader, ..ALL };
+        assert_eq!(listed(&store, id, window).await.len(), expected);
     }
+}
+
+async fn files_are_listed_in_parts_from_the_newest(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let mut whole = Vec::new();
+    // Two at each moment.
+    for number in 0..6 {
+        let file = store.create_file(&new_file(id, 1)).await.unwrap();
+        let file = store
+            .receive(file.id, 0, chunks(0, 1), NOW + number / 2)
+            .await
+            .unwrap();
+        whole.push((file.completed.unwrap(), file.id));
+    }
+    whole.sort_by_key(|(completed, id)| (*completed, id.to_string()));
+    let mut found = Vec::new();
+    let mut before = None;
+    loop {
+        let window = FileWindow {
+            before,
+            limit: 4,
+            ..ALL
+        };
+        let list = store.files(id, window).await.unwrap();
+        let part: Vec<_> = list
+            .files
+            .iter()
+            .map(|file| (file.completed.unwrap(), file.id))
+            .collect();
+        before = part.first().copied();
+        found.splice(0..0, part);
+        if !list.more {
+            break;
+        }
+    }
+    assert_eq!(found, whole);
+    let late = FileWindow {
+        since: NOW + 2,
+        ..ALL
+    };
+    assert_eq!(listed(&store, id, late).await.len(), 2);
+}
+
+async fn an_upload_is_handed_over_while_it_is_not_whole(place: Place) {
+    let store = place.open().await;
+    let room = room(&store, "Tea").await;
+    let new = new_file(room, 2);
+    let (first, second) = (new.session, SessionId::random());
+    let kim = "Kim".parse().unwrap();
+    let id = store.create_file(&new).await.unwrap().id;
+    store.receive(id, 0, chunks(0, 1), NOW).await.unwrap();
+    let file = store.hand_over_file(id, first, second, &kim).await.unwrap();
+    assert_eq!((file.of.session, file.of.username), (second, kim.clone()));
+    let again = store.hand_over_file(id, first, second, &kim).await;
+    assert!(matches!(again, Err(Error::Conflict)), "{again:?}");
+    store.receive(id, 1, chunks(1, 2), NOW).await.unwrap();
+    let whole = store.hand_over_file(id, second, first, &kim).await;
+    assert!(matches!(whole, Err(Error::Conflict)), "{whole:?}");
+}
+
+/// A file of these bytes alone.
+async fn share(store: &Store, room: RoomId, claim: &str, bytes: &[u8]) -> Result<File, Error> {
+    let mut file = new_file(room, bytes.len() as u64);
+    file.kind = claim.to_owned();
+    let file = store.create_file(&file).await?;
+    let bytes = Bytes::copy_from_slice(bytes);
+    let stream = stream::once(async { Ok::<_, Infallible>(bytes) });
+    store.receive(file.id, 0, stream, NOW).await
+}
+
+async fn bytes_tell_what_a_file_is(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    for (claim, bytes, kind) in [
+        ("text/html", &b"\x89PNG\r\n\x1a\n..."[..], "image/png"),
+        ("image/png", b"<html>", "application/octet-stream"),
+        ("Text/Plain; charset=utf-8", b"hello", "text/plain"),
+        ("nonsense", b"hello", "application/octet-stream"),
+    ] {
+        let file = share(&store, id, claim, bytes).await.unwrap();
+        assert_eq!(file.of.kind, kind, "{claim}");
+        assert_eq!(store.file(file.id).await.unwrap(), file);
+    }
+}
+
+async fn kinds_that_are_not_taken_are_refused_and_leave_nothing(place: Place) {
+    let mut settings = place.settings();
+    settings.file_types = FileTypes::only(vec!["image/*".parse().unwrap()]);
+    let store = Store::open(settings, &place.dir).await.unwrap();
+    let id = room(&store, "Tea").await;
+    share(&store, id, "image/gif", b"GIF89a").await.unwrap();
+    let mut text = new_file(id, 1);
+    text.kind = "text/plain".to_owned();
+    let said = store.create_file(&text).await;
+    assert!(matches!(said, Err(Error::WrongType)), "{said:?}");
+    // What lies about itself gets as far as its last byte.
+    let lied = share(&store, id, "image/gif", b"MZ").await;
+    assert!(matches!(lied, Err(Error::WrongType)), "{lied:?}");
+    assert_eq!(listed(&store, id, ALL).await.len(), 1);
+    assert_eq!(store.sweep(NOW + 1).await.unwrap().pieces, 1);
+    assert_eq!(place.pieces().len(), 1);
 }
 
 async fn the_bytes_go_with_the_room(place: Place) {
@@ -219,5 +333,5 @@ async fn the_bytes_go_with_the_room(place: Place) {
     store.delete_room(id, NOW + 1).await.unwrap();
     assert_eq!(store.sweep(NOW + 2).await.unwrap().pieces, 2);
     assert_eq!(place.pieces().len(), 2);
-    assert_eq!(store.files(other, None).await.unwrap().len(), 1);
+    assert_eq!(listed(&store, other, ALL).await.len(), 1);
 }

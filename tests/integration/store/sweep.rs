@@ -8,6 +8,7 @@ use turnstone::id::SessionId;
 use turnstone::message::Role;
 use turnstone::store::{NewEvent, NewFile, NewInvite, Store, Swept, Window};
 
+use super::files::ALL as ALL_FILES;
 use super::harness::{DAY, MINUTE, NOW, Place, message, name, new_room, on_both, room};
 
 on_both!(
@@ -58,7 +59,7 @@ fn file(room: turnstone::id::RoomId, created: u64) -> NewFile {
         kind: "text/plain".to_owned(),
         size: 3,
         session: SessionId::random(),
-        username: "Ann".to_owned(),
+        username: "Ann".parse().unwrap(),
         to: None,
         created,
     }
@@ -97,7 +98,7 @@ async fn old_messages_and_files_go_and_new_ones_stay(place: Place) {
     );
     let swept = store.sweep(NOW + 20 * DAY + 1).await.unwrap();
     assert_eq!((swept.files, swept.pieces), (1, 1));
-    assert_eq!(store.files(id, None).await.unwrap().len(), 1);
+    assert_eq!(store.files(id, ALL_FILES).await.unwrap().files.len(), 1);
     assert_eq!(
         store.append(message(id, session, "next")).await.unwrap(),
         1202
