@@ -42,7 +42,6 @@ pub(super) struct Limits {
     pub(super) rooms: Limit,
     pub(super) invites: Limit,
     pub(super) passwords: Limit,
-    #[expect(dead_code, reason = "counted once files can be uploaded")]
     pub(super) uploads: Limit,
 }
 

@@ -7,6 +7,7 @@
 mod auth;
 mod body;
 mod events;
+mod files;
 mod invites;
 mod limits;
 mod openapi;
@@ -28,6 +29,7 @@ use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::id::Source;
 use crate::rooms::RoomsHandle;
@@ -36,6 +38,7 @@ use crate::store::password::Passwords;
 use crate::token::Tokens;
 use auth::Caller;
 use events::Events;
+use files::Files;
 use limits::{Asker, Limits};
 use problem::Problem;
 use routes::{Operation, Parameters};
@@ -79,6 +82,10 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Mints TURN credentials.
     pub turn: Arc<dyn TurnUsers>,
+    /// Signs links to files.
+    pub link_key: [u8; 32],
+    /// What goes on when whoever asked for it has gone; the server waits for it when it stops.
+    pub tasks: TaskTracker,
     /// Fires when the server stops: answers without an end then have one.
     pub stop: CancellationToken,
 }
@@ -95,6 +102,7 @@ pub struct Api {
     turn: Arc<dyn TurnUsers>,
     limits: Limits,
     events: Arc<Events>,
+    files: Files,
     stop: CancellationToken,
 }
 
@@ -109,6 +117,8 @@ struct Ask {
     /// Where it was sent, as the client wrote it, port included.
     host: String,
     caller: Caller,
+    /// Where it comes from.
+    source: Source,
     /// Whom limits are counted for: the address, and the person where one is known.
     askers: Vec<Asker>,
     /// When it came, in milliseconds since 1970.
@@ -122,7 +132,16 @@ impl Api {
     /// Answers from what its parts know.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        let files = Files::new(
+            &parts.link_key,
+            parts.settings.limits.upload_rate,
+            parts.rooms.clone(),
+            parts.store.clone(),
+            parts.stop.clone(),
+            parts.tasks,
+        );
         Self {
+            files,
             create: parts.settings.create,
             capacity: parts.capacity,
             history: parts.history,
@@ -166,13 +185,16 @@ impl Api {
             host,
             client,
         } = asked;
-        let source = Asker::Source(Source::of(client.ip()));
-        self.limits.requests.count(&[source])?;
+        let source = Source::of(client.ip());
+        self.limits.requests.count(&[Asker::Source(source)])?;
         let (head, body) = request.into_parts();
-        let (route, parameters) = routes::find(&head.method, head.uri.path())?;
+        let (route, parameters) = routes::find(files::method(&head), head.uri.path())?;
         let now = now();
         let caller = self.caller(&head.headers, now).await?;
-        let askers = [source].into_iter().chain(caller.person()).collect();
+        let askers = [Asker::Source(source)]
+            .into_iter()
+            .chain(caller.person())
+            .collect();
         let ask = Ask {
             parameters,
             uri: head.uri,
@@ -180,6 +202,7 @@ impl Api {
             body,
             host,
             caller,
+            source,
             askers,
             now,
         };
@@ -196,6 +219,15 @@ impl Api {
             Operation::RevokeInvite => self.revoke_invite(ask).await,
             Operation::TurnCredentials => self.turn_credentials(ask).await,
             Operation::StreamEvents => self.stream_events(&ask),
+            Operation::RoomFileOptions => self.room_file_options(&ask),
+            Operation::FileOptions => self.file_options(&ask),
+            Operation::CreateFile => self.create_file(ask).await,
+            Operation::ListFiles => self.list_files(ask).await,
+            Operation::FileHead => self.file_head(ask).await,
+            Operation::ContinueFile => self.continue_file(ask).await,
+            Operation::DeleteFile => self.delete_file(ask).await,
+            Operation::FetchFile => self.fetch_file(ask).await,
+            Operation::LinkFile => self.link_file(ask).await,
             Operation::OpenApi => Ok(openapi::document()),
         };
         debug_assert!(

@@ -28,6 +28,15 @@ pub(super) enum Operation {
     RevokeInvite,
     TurnCredentials,
     StreamEvents,
+    RoomFileOptions,
+    FileOptions,
+    CreateFile,
+    ListFiles,
+    FileHead,
+    ContinueFile,
+    DeleteFile,
+    FetchFile,
+    LinkFile,
     OpenApi,
 }
 
@@ -116,6 +125,64 @@ pub(super) static ROUTES: &[Route] = &[
         path: "/events",
         operation: Operation::StreamEvents,
         statuses: &[200, 401, 403, 429, 503],
+    },
+    Route {
+        method: "OPTIONS",
+        path: "/rooms/{name}/files",
+        operation: Operation::RoomFileOptions,
+        statuses: &[204, 400, 401, 403, 429, 503],
+    },
+    Route {
+        method: "POST",
+        path: "/rooms/{name}/files",
+        operation: Operation::CreateFile,
+        statuses: &[
+            201, 400, 401, 403, 404, 408, 409, 412, 413, 415, 423, 429, 503,
+        ],
+    },
+    Route {
+        method: "GET",
+        path: "/rooms/{name}/files",
+        operation: Operation::ListFiles,
+        statuses: &[200, 400, 401, 403, 404, 429, 503],
+    },
+    Route {
+        method: "OPTIONS",
+        path: "/files/{id}",
+        operation: Operation::FileOptions,
+        statuses: &[204, 401, 403, 404, 429, 503],
+    },
+    Route {
+        method: "HEAD",
+        path: "/files/{id}",
+        operation: Operation::FileHead,
+        statuses: &[200, 304, 401, 403, 404, 409, 412, 423, 429, 503],
+    },
+    Route {
+        method: "PATCH",
+        path: "/files/{id}",
+        operation: Operation::ContinueFile,
+        statuses: &[
+            204, 400, 401, 403, 404, 408, 409, 412, 413, 415, 423, 429, 503,
+        ],
+    },
+    Route {
+        method: "DELETE",
+        path: "/files/{id}",
+        operation: Operation::DeleteFile,
+        statuses: &[204, 401, 403, 404, 409, 412, 423, 429, 503],
+    },
+    Route {
+        method: "GET",
+        path: "/files/{id}",
+        operation: Operation::FetchFile,
+        statuses: &[200, 206, 304, 401, 403, 404, 416, 429, 503],
+    },
+    Route {
+        method: "GET",
+        path: "/files/{id}/link",
+        operation: Operation::LinkFile,
+        statuses: &[200, 400, 401, 403, 404, 429, 503],
     },
     Route {
         method: "GET",

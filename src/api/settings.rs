@@ -72,6 +72,8 @@ pub struct LimitSettings {
     pub passwords_per_hour: NonZeroU32,
     /// Uploads begun, per hour, address and person.
     pub uploads_per_hour: NonZeroU32,
+    /// Bytes taken in of files, per second and address; 0 is any number.
+    pub upload_rate: u64,
 }
 
 impl Default for LimitSettings {
@@ -93,6 +95,8 @@ impl Default for LimitSettings {
             passwords_per_hour: number(30),
             // An office in which everyone sends photos.
             uploads_per_hour: number(500),
+            // Faster than nearly every line, and calls on the same machine need the rest of it.
+            upload_rate: 50 * 1024 * 1024,
         }
     }
 }

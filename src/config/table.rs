@@ -716,6 +716,21 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| vec![config.api.limits.uploads_per_hour.to_string()],
     },
     Setting {
+        flag: "upload-rate",
+        value: "SIZE",
+        repeat: false,
+        key: Some("limits.upload_rate"),
+        default: "50M",
+        help: "bytes of files per second, one address; 0 is any",
+        secret: false,
+        fill: |config, typed| {
+            typed.one(value::upload_rate, |rate| {
+                config.api.limits.upload_rate = rate
+            });
+        },
+        show: |config| vec![value::shown_size(config.api.limits.upload_rate)],
+    },
+    Setting {
         flag: "webhook-url",
         value: "URL",
         repeat: true,

@@ -96,6 +96,7 @@ fn every_setting_can_be_a_flag_a_variable_and_a_line() {
         ("invites-per-hour", "6"),
         ("passwords-per-hour", "7"),
         ("uploads-per-hour", "8"),
+        ("upload-rate", "1M"),
         ("webhook-url", "https://app.example.org/calls"),
         ("webhook-secret", "whsec_c2VjcmV0LW9mLTI0LWJ5dGVzLWxvbmch"),
         ("admin-listen", "127.0.0.1:9000"),

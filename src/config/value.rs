@@ -483,6 +483,17 @@ pub(super) fn keep(text: &str) -> Result<Option<Duration>, String> {
         .ok_or_else(|| format!("it is a number of days from 1 to {MOST_DAYS}, or forever"))
 }
 
+/// How fast files may come in, in bytes per second.
+pub(super) fn upload_rate(text: &str) -> Result<u64, String> {
+    const SLOWEST: u64 = 64 * 1024;
+    match size(text)? {
+        rate @ (0 | SLOWEST..) => Ok(rate),
+        _ => Err(
+            "it is 0, or at least 64K a second: an upload slower than that never ends".to_owned(),
+        ),
+    }
+}
+
 /// A kind of files, or all of a family.
 pub(super) fn file_type(text: &str) -> Result<FileType, String> {
     text.parse().map_err(str::to_owned)

@@ -17,6 +17,10 @@ pub struct SeatInfo {
     pub role: Role,
     /// What people in the room may do; hosts may do all of it.
     pub policy: Policy,
+    /// Under which room of the store the room's files lie, once there are any.
+    pub shelf: Option<RoomId>,
+    /// From when on the person may see what was shared, in milliseconds since 1970.
+    pub sees_from: u64,
 }
 
 impl Rooms {
@@ -44,6 +48,12 @@ impl Rooms {
             name: seat.name.clone(),
             role: seat.role,
             policy: room.state.policy,
+            shelf: self.shelf(&room.state.name).flatten(),
+            sees_from: if self.settings.history {
+                0
+            } else {
+                seat.joined
+            },
         })
     }
 }

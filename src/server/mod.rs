@@ -194,6 +194,8 @@ impl Server {
             passwords,
             tokens,
             turn: turn_users,
+            link_key: secret.key_for("file links"),
+            tasks: tasks.clone(),
             stop: stop.clone(),
         }));
         tasks.spawn(Arc::clone(&api).tell_events());

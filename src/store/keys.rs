@@ -30,7 +30,7 @@ pub enum Scope {
     RoomsWrite,
     /// Reading what was said in rooms.
     MessagesRead,
-    /// Uploading and fetching files.
+    /// Listing, fetching and deleting the files of rooms.
     Files,
     /// Being given TURN credentials.
     Turn,

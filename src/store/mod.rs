@@ -93,6 +93,12 @@ impl Store {
         })
     }
 
+    /// The largest file that is taken, in bytes.
+    #[must_use]
+    pub fn largest_file(&self) -> u64 {
+        self.settings.file_size
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

@@ -9,6 +9,11 @@ DAY = 24 * 60 * 60 * 1000
 UNPRINTABLE = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def as_bytes(context, value):
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     body = case.body

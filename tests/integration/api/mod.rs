@@ -2,6 +2,7 @@
 
 mod door;
 mod events;
+mod files;
 mod harness;
 mod invites;
 mod people;
