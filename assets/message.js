@@ -13,11 +13,14 @@
  * @typedef {{id?: string, seq: number, sessionId: string, username: string, text: string, time: number,
  *   to?: string, replyTo?: number | string, edited?: number, deleted?: boolean, reactions?: {emoji: string, sessionIds: string[]}[]}} Chat
  *   `seq` counts from 1 in each room, `time` and `edited` are Unix ms
+ * @typedef {{id: string, name: string, size: number, type: string, url: string, sessionId: string, username: string, time: number, to?: string}} SharedFile
+ *   `size` in bytes, `type` a media type, `url` where its bytes are for people of the room, `time` Unix ms
  * @typedef {{w: number, h: number}} Size in CSS pixels times the device's ratio; 0 = do not send
  * @typedef {{camera?: Size, screen?: Size}} Sizes
- * @typedef {{iceServers: RTCIceServer[], iceTtl: number}} Ice `iceTtl` in seconds
+ * @typedef {{token: string, ttl: number}} Pass what shows the HTTP API that we sit here; `ttl` in seconds
+ * @typedef {{iceServers: RTCIceServer[], iceTtl: number, api?: Pass}} Ice `iceTtl` in seconds
  * @typedef {Ice & {room: Room, you: {sessionId: string, username: string, role: Role}, participants: Participant[],
- *   limits?: {message: number, rate: number, burst: number}, resume?: string, api?: {token: string, ttl: number}}} Welcome
+ *   limits?: {message: number, rate: number, burst: number}, resume?: string}} Welcome
  * @typedef {{sdp: string, type: "offer" | "answer"}} Description
  *
  * Marks on `offer`, `answer` and `candidate`, forwarded by the server as they are: `pc` names the sender's connection,
@@ -45,6 +48,7 @@
  *   | {type: "policy", from: string, data: Policy}
  *   | {type: "waiting"}
  *   | {type: "knock", data: {sessionId: string, username: string}}
+ *   | {type: "file", data: SharedFile}
  *   | {type: "chat-edit", from: string, data: {seq: number, text: string, edited: number}}
  *   | {type: "chat-delete", from: string, data: {seq: number}}
  *   | {type: "react", from: string, data: {seq: number, emoji: string, on?: boolean}}
@@ -105,7 +109,7 @@ const participant = shape({ sessionId: filled, username: text, role: maybe(role)
 const size = shape({ w: number, h: number });
 const view = shape({ camera: maybe(size), screen: maybe(size) });
 const iceServer = shape({ urls: (value) => text(value) || listOf(text)(value), username: maybe(text), credential: maybe(text) });
-const ice = { iceServers: listOf(iceServer), iceTtl: number };
+const ice = { iceServers: listOf(iceServer), iceTtl: number, api: maybe(shape({ token: text, ttl: number })) };
 /** @param {string} type */
 const description = (type) => shape({ type: oneOf(type), sdp: text });
 const candidate = maybe(shape({ candidate: text, sdpMid: maybe(text), sdpMLineIndex: maybe(number), usernameFragment: maybe(text) }));
@@ -126,7 +130,7 @@ const FROM_SERVER = {
   room: {
     data: shape({
       ...ice, room: shape(room), you: shape({ sessionId: filled, username: text, role: maybe(role) }), participants: listOf(participant),
-      limits: maybe(shape({ message: number, rate: number, burst: number })), resume: maybe(text), api: maybe(shape({ token: text, ttl: number })),
+      limits: maybe(shape({ message: number, rate: number, burst: number })), resume: maybe(text),
     }),
   },
   login: { data: shape({ roomrequest: text, username: text }), from: true },

@@ -2,6 +2,9 @@
 import { computed, effect, signal } from "./vendor/signals-core.js";
 import { render } from "./vendor/preact.js";
 import { speaker } from "./call/sound.js";
+import { Api } from "./api.js";
+import { keepInvitation, readInvitation } from "./keys.js";
+import { Lobby } from "./lobby.js";
 import { Session } from "./session.js";
 import { keep, kept } from "./kept.js";
 import { keepFiles, watchServer } from "./offline.js";
@@ -23,6 +26,8 @@ const SWITCHES = "turnstone.switches";
 /** @typedef {{to?: string, replyTo?: number, edit?: number}} Writing sessions and numbers of lines */
 
 export class App {
+  api = new Api();
+  lobby = new Lobby(this.api);
   width = signal(innerWidth);
   /** Counts how often the chat was asked for: each time its input takes the focus. */
   chatFocus = signal(0);
@@ -37,14 +42,13 @@ export class App {
 
   constructor() {
     const query = new URLSearchParams(location.search);
-    const fragment = new URLSearchParams(location.hash.slice(1)); // secrets stay behind the #, which no server sees
-    /** @type {Record<string, string>} */
-    const invitation = {};
-    for (const key of ["invite", "token"]) {
-      const value = fragment.get(key);
-      if (value) invitation[key] = value;
-    }
-    this.session = new Session({ url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, relayOnly: query.get("relay") === "1", invitation });
+    this.session = new Session({
+      url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, relayOnly: query.get("relay") === "1", api: this.api,
+      onrenamed: (name) => {
+        history.replaceState(null, "", this.href(`/r/${encodeURIComponent(name)}`));
+        this.#path = location.pathname;
+      },
+    });
     speaker.value = this.session.media.chosen.value.speaker;
   }
 
@@ -208,6 +212,7 @@ export class App {
     const room = /^\/r\/([^/]+)\/?$/.exec(location.pathname)?.[1];
     if (room) {
       const roomName = decoded(room);
+      this.#takeInvitation(roomName);
       session.approach(roomName);
       session.return(roomName);
     } else {
@@ -215,10 +220,20 @@ export class App {
     }
   }
 
+  /** Secrets stay behind the #, which no server sees; and here neither the address bar nor the history keeps them. @param {string} roomName */
+  #takeInvitation(roomName) {
+    const { invitation, rest } = readInvitation(location.hash);
+    if (!invitation.invite && !invitation.token) return;
+    keepInvitation(roomName, invitation);
+    history.replaceState(null, "", `${location.pathname}${location.search}${rest ? `#${rest}` : ""}`);
+  }
+
   #listen() {
     const { session } = this;
     addEventListener("popstate", () => {
-      if (location.pathname !== this.#path) this.#route(); // what follows a # is no place of ours
+      // What follows a # is no place of ours, unless it is an invitation that was put there by hand.
+      const { invite, token } = readInvitation(location.hash).invitation;
+      if (location.pathname !== this.#path || invite || token) this.#route();
     });
     addEventListener("enterpictureinpicture", () => (this.pictured.value = true));
     addEventListener("leavepictureinpicture", () => (this.pictured.value = false));

@@ -10,7 +10,9 @@ import { Media } from "./call/media.js";
 import { Mesh } from "./call/mesh.js";
 import { Speakers } from "./call/level.js";
 import { chime } from "./call/sound.js";
-import { act, initial, mayShow, reduce } from "./state.js";
+import { Files } from "./files.js";
+import { forgetHostToken, forgetInvitation, hostToken, invitationTo, renameHostToken } from "./keys.js";
+import { act, initial, isLooking, mayShow, newestSeq, reduce } from "./state.js";
 import { recall, remember, forgetSeat } from "./seat.js";
 import { Socket } from "./socket.js";
 
@@ -25,6 +27,8 @@ const TYPING_EVERY = 3_000;
 const TYPING_FOR = 5_000;
 /** Lines of older chat asked for at once: a screenful. */
 const HISTORY_PAGE = 50;
+/** Refusals that mean that what we showed at the door opens nothing any more. */
+const WORTHLESS = new Set(["unauthorized", "invalid", "notfound"]);
 /** How many random names are tried before giving up; each is one of 10^15. */
 const RANDOM_TRIES = 5;
 
@@ -41,16 +45,28 @@ export class Session {
   /** @type {((result: "ok" | "fail") => void) | null} */ #randomAnswer = null;
   #resume = "";
   #seat = "";
+  /** What shows the HTTP API that we sit here. */
+  #pass = "";
+  /** What was shown at the door: nothing, what the address brought, or that the room was made here. @type {"" | "invitation" | "host"} */ #shown = "";
+  #read = 0;
   /** @type {string[] | null} those who were here before us, from before a reload */ #elders = null;
 
-  /** @param {object} options @param {string} options.url of the WebSocket @param {boolean} options.relayOnly @param {Record<string, string>} options.invitation `invite` or `token` from the address */
-  constructor({ url, relayOnly, invitation }) {
+  /** @param {object} options @param {string} options.url of the WebSocket @param {boolean} options.relayOnly @param {import("./api.js").Api} options.api @param {(name: string) => void} [options.onrenamed] the room we are in has another name */
+  constructor({ url, relayOnly, api, onrenamed = () => {} }) {
     this.relayOnly = relayOnly;
-    this.invitation = invitation;
+    this.api = api;
+    this.onrenamed = onrenamed;
+    this.files = new Files({ room: () => this.state.peek().roomName, bearer: () => this.#pass, api });
     this.socket = new Socket({ url, onmessage: (message) => this.#hear(message), onlink: (news) => this.#linked(news) });
     effect(() => this.#sendTracks());
     effect(() => this.#tellStatus());
     effect(() => this.media.fitTo(this.state.value.people.length));
+    effect(() => this.#tellRead());
+  }
+
+  /** What lets us change the room: its host token, else our seat. */
+  get hostPass() {
+    return hostToken(this.state.peek().roomName) || this.#pass;
   }
 
   /** @param {Act} what */
@@ -241,8 +257,19 @@ export class Session {
         return;
       case "ice":
         mesh?.configure(message.data);
+        this.#pass = message.data.api?.token ?? this.#pass;
         this.#refreshIceIn(message.data.iceTtl);
         return;
+      case "room-changed": {
+        const before = this.state.peek().room?.name;
+        this.#apply(message);
+        const now = message.data.name;
+        if (before === undefined || now === undefined || before === now) return;
+        renameHostToken(before, now);
+        if (this.#wish) this.#wish.roomName = now;
+        this.onrenamed(now);
+        return;
+      }
       case "randomCheckResult":
         this.#randomAnswer?.(message.data.result);
         return;
@@ -263,6 +290,7 @@ export class Session {
         if (this.state.peek().me?.role === "viewer") this.#showNothing();
         return;
       case "chat":
+      case "file":
         this.#apply(message);
         if (!this.state.peek().watched && message.data.sessionId !== this.state.peek().me?.sessionId) chime();
         return;
@@ -324,12 +352,15 @@ export class Session {
     if (you.role === "viewer") this.#showNothing();
     // Newcomers begin silent where people may not unmute themselves; whoever comes back may go on speaking.
     else if (!again && !mayShow(this.state.peek(), "mic")) this.#silence("mic");
+    this.#pass = message.data.api?.token ?? "";
     mesh.configure(message.data);
     this.#sendTracks();
     mesh.enter(participants, again ? this.#elders ?? mesh.elders : null);
     this.#elders = null;
     this.#refreshIceIn(message.data.iceTtl);
     if (!again) this.askOlder(); // what was said before we came
+    void this.#listFiles(); // after a break too: what was shared meanwhile is told nobody twice
+    this.files.nudge();
     this.#tellStatus();
   }
 
@@ -341,8 +372,38 @@ export class Session {
       this.#login();
       return;
     }
+    if (!seated && this.#shown && WORTHLESS.has(message.data.errorType)) {
+      const { screen, roomName } = this.state.peek();
+      if (["joining", "waiting"].includes(screen)) {
+        // A room made anew under the same name is not ours; an invitation may be used up.
+        const shown = this.#shown;
+        this.#shown = "";
+        if (shown === "host") {
+          forgetHostToken(roomName);
+          this.#login();
+          return;
+        }
+        forgetInvitation();
+        message = { ...message, data: { ...message.data, errorType: "invitation" } };
+      }
+    }
     this.#apply(message);
     if (this.state.peek().screen === "prejoin") this.#leaveRoom();
+  }
+
+  /** What was shared before we came. */
+  async #listFiles() {
+    const { roomName, me } = this.state.peek();
+    const files = await this.files.list().catch(() => []);
+    if (files.length > 0 && this.state.peek().me === me && this.state.peek().roomName === roomName) this.happen({ type: "files", files });
+  }
+
+  /** Tells how far we have read, while the chat is looked at. */
+  #tellRead() {
+    const state = this.state.value;
+    const seq = newestSeq(state);
+    if (!state.seated || !isLooking(state) || seq <= this.#read) return;
+    if (this.socket.send({ type: "read", data: { seq } })) this.#read = seq;
   }
 
   /** @param {import("./socket.js").LinkNews} news */
@@ -362,10 +423,15 @@ export class Session {
   #login() {
     if (!this.#wish) return;
     const { roomName, username, password } = this.#wish;
+    // A token says more than an invitation, which is not used up then.
+    const own = hostToken(roomName);
+    const { invite = "", token = own } = invitationTo(roomName);
+    this.#shown = token && token === own ? "host" : token || invite ? "invitation" : "";
+    const secrets = token ? { token } : invite ? { invite } : {};
     const resuming = this.#resume ? { resume: this.#resume, seq: lastSeq(this.state.peek().chat) } : {};
     this.socket.send({
       type: "login",
-      data: { roomrequest: roomName, username, ...this.invitation, ...(password ? { password } : {}), ...resuming },
+      data: { roomrequest: roomName, username, ...secrets, ...(password ? { password } : {}), ...resuming },
     });
   }
 
@@ -376,6 +442,9 @@ export class Session {
     this.#wish = null;
     this.#resume = this.#seat = "";
     this.#elders = null;
+    this.#pass = this.#shown = "";
+    this.#read = 0;
+    this.files.stop();
     this.speakers.stop();
     this.mesh.peek()?.close();
     this.mesh.value = null;

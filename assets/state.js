@@ -2,17 +2,19 @@
  * All that the page knows, and how each message and each act changes it. Pure: no DOM, no clock, no socket, no media.
  * Streams and devices are not state; they belong to `call/`.
  *
- * @import { FromServer, Chat, Kind, Participant, Role, Room, Status } from "./message.js"
+ * @import { FromServer, Chat, Kind, Participant, Role, Room, SharedFile, Status } from "./message.js"
  *
- * @typedef {{sessionId: string, username: string, role: Role, status: Status | null, away: boolean}} Person
- *   `status` is null for people whose client tells none; `away` means their socket is gone while their media may still flow
+ * @typedef {{sessionId: string, username: string, role: Role, status: Status | null, away: boolean, read: number}} Person
+ *   `status` is null for people whose client tells none; `away` means their socket is gone while their media may still flow;
+ *   `read` is the number of the newest line they have read, 0 before the first
  * @typedef {{kind: "said", key: string, id: string, seq: number, sessionId: string, username: string, text: string, time: number, mine: boolean,
  *     to?: string, toName?: string, replyTo?: number | string, edited?: boolean, reactions?: {emoji: string, sessionIds: string[]}[]}
+ *   | {kind: "file", key: string, mine: boolean, toName?: string} & SharedFile
  *   | {kind: "came" | "went", key: string, username: string}} Line one line of the chat; `to` is whom it went to
  *   alone, `replyTo` the `seq` it answers
  * @typedef {{type: string, text: string}} Problem an error's type, and the server's words for it
- * @typedef {{type: "mute" | "unmute", kind: Kind, name: string} | {type: "role", role: Role}} News what a host has done to us,
- *   or asks of us; `name` is empty for a host we do not know
+ * @typedef {{type: "mute" | "unmute", kind: Kind, name: string} | {type: "role", role: Role} | {type: "renamed", name: string} | {type: "capacity", n: number}} News
+ *   what a host has done to us or the room, or asks of us; `name` is empty for a host we do not know
  * @typedef {"home" | "prejoin" | "joining" | "waiting" | "room" | "left" | "test"} Screen `waiting` = before the door, until a host decides
  * @typedef {"off" | "connecting" | "open" | "waiting" | "ended"} Link how the socket is; `waiting` = will try again
  *
@@ -21,7 +23,7 @@
  * @property {string} roomName the room as typed in its address
  * @property {Link} link
  * @property {number} retryAt Unix ms of the next attempt while `waiting`
- * @property {"" | "replaced" | "abuse" | "removed"} ended why the server will not have us back
+ * @property {"" | "replaced" | "abuse" | "removed" | "deleted"} ended why the server will not have us back
  * @property {boolean} seated the server has us in the room, as far as we know
  * @property {boolean} restarting the server said `bye`
  * @property {boolean} online what the browser says of the network
@@ -79,6 +81,10 @@ export function reduce(state, message) {
       return withSaid(state, ({ seq, sessionId }) => seq === message.data.seq && sessionId === message.from, (line) => [{ ...line, text: message.data.text, edited: true }]);
     case "chat-delete":
       return withSaid(state, ({ seq }) => seq === message.data.seq, () => []);
+    case "file":
+      return withFile(state, message.data);
+    case "read":
+      return message.from === state.me?.sessionId ? state : withPerson(state, message.from, (person) => ({ ...person, read: Math.max(person.read, message.data.seq) }));
     case "react":
       return withSaid(state, ({ seq }) => seq === message.data.seq, (line) => [marked(line, message.from, message.data.emoji, message.data.on ?? true)]);
     case "history":
@@ -95,7 +101,7 @@ export function reduce(state, message) {
     case "policy":
       return state.room ? { ...state, room: { ...state.room, policy: message.data } } : state;
     case "room-changed":
-      return state.room ? { ...state, room: { ...state.room, ...message.data } } : state;
+      return changedRoom(state, message.data);
     case "waiting":
       return state.screen === "joining" ? { ...state, screen: "waiting" } : state;
     case "knock":
@@ -121,7 +127,7 @@ export function reduce(state, message) {
  *   | {type: "link", link: Link, retryAt?: number, ended?: State["ended"]} | {type: "network", online: boolean} | {type: "panel", panel: State["panel"]}
  *   | {type: "watched", watched: boolean} | {type: "hand", hand: boolean} | {type: "reacted", emoji: string} | {type: "reaction-over", key: string}
  *   | {type: "problem-seen"} | {type: "problem", problem: Problem} | {type: "lost", sessionId: string} | {type: "news-seen"} | {type: "typing-over", sessionId: string}
- *   | {type: "mic", on: boolean}
+ *   | {type: "mic", on: boolean} | {type: "files", files: SharedFile[]}
  *   | {type: "remembered", chat: Line[], me: State["me"]}} Act
  * @param {State} state @param {Act} act @returns {State}
  */
@@ -139,7 +145,7 @@ export function act(state, act) {
       return { ...fresh(state), screen: "left", roomName: state.roomName };
     case "link":
       return {
-        ...state, link: act.link, seated: state.seated && act.link === "open", retryAt: act.retryAt ?? 0, ended: act.ended ?? "", restarting: act.link === "open" ? false : state.restarting,
+        ...state, link: act.link, seated: state.seated && act.link === "open", retryAt: act.retryAt ?? 0, ended: why(state, act.ended), restarting: act.link === "open" ? false : state.restarting,
       };
     case "network":
       return { ...state, online: act.online };
@@ -163,12 +169,17 @@ export function act(state, act) {
       return { ...state, news: null };
     case "mic": // a host's permission to speak holds for one time
       return act.on && state.permits.mic ? { ...state, permits: { ...state.permits, mic: false } } : state;
+    case "files":
+      return act.files.reduce((before, file) => withFile(before, file, true), state);
     case "lost":
       return went(state, act.sessionId);
     case "remembered":
       return { ...state, chat: act.chat, older: act.chat.length > 0, me: act.me };
   }
 }
+
+/** Why the server closed for good. When a room is deleted, it says so first. @param {State} state @param {State["ended"]} [ended] @returns {State["ended"]} */
+const why = ({ problem, ended: before }, ended = "") => (before === "deleted" || (ended === "removed" && problem?.type === "gone") ? "deleted" : ended);
 
 /** We have a seat: who else is here. @param {State} state @param {import("./message.js").Welcome} welcome @returns {State} */
 function entered(state, { room, you, participants }) {
@@ -182,7 +193,7 @@ function entered(state, { room, you, participants }) {
 }
 
 /** @param {Participant} one @returns {Person} */
-const person = ({ sessionId, username, role, status }) => ({ sessionId, username, role: role ?? "guest", status: status ?? null, away: status?.away === true });
+const person = ({ sessionId, username, role, status, read }) => ({ sessionId, username, role: role ?? "guest", status: status ?? null, away: status?.away === true, read: read ?? 0 });
 
 /** @param {State} before @param {string} sessionId @param {string} username @returns {State} */
 function came(before, sessionId, username) {
@@ -203,6 +214,16 @@ function changedRole(state, role) {
   return { ...state, me: { ...state.me, role }, news: { type: "role", role }, waiting: role === "host" ? state.waiting : [] };
 }
 
+/** @param {State} state @param {Partial<Room>} changes @returns {State} */
+function changedRoom(state, changes) {
+  if (!state.room) return state;
+  const { name, capacity } = changes;
+  const renamed = name !== undefined && name !== state.room.name;
+  /** @type {News | null} */
+  const news = renamed ? { type: "renamed", name } : capacity !== undefined && capacity !== state.room.capacity ? { type: "capacity", n: capacity } : state.news;
+  return { ...state, room: { ...state.room, ...changes }, roomName: renamed ? name : state.roomName, news };
+}
+
 /**
  * Whether we may turn this on, by our role and what the room allows.
  * @param {State} state @param {Kind} kind
@@ -216,6 +237,25 @@ export function mayShow({ me, room, permits }, kind) {
 
 /** Whether we may write. @param {State} state */
 export const mayWrite = ({ me, room }) => me?.role === "host" || (room?.policy?.chat ?? true);
+
+/** Who has read our newest line to everyone, and that line's number; 0 for none. @param {State} state @returns {{seq: number, names: string[]}} */
+export function readBy({ chat, people }) {
+  const line = chat.findLast((one) => one.kind === "said");
+  if (line?.kind !== "said" || !line.mine || line.to) return { seq: 0, names: [] };
+  return { seq: line.seq, names: people.filter(({ read }) => read >= line.seq).map(({ username }) => username) };
+}
+
+/** The number of the newest line that everyone sees; 0 before the first. @param {State} state */
+export function newestSeq({ chat }) {
+  const line = chat.findLast((one) => one.kind === "said");
+  return line?.kind === "said" ? line.seq : 0;
+}
+
+/** Whether the chat is being looked at. @param {State} state */
+export const isLooking = (state) => looking(state);
+
+/** Whether we may share files. @param {State} state */
+export const mayShare = ({ me, room }) => me?.role === "host" || (me?.role !== "viewer" && (room?.policy?.files ?? true));
 
 /** @param {State} before @param {string} sessionId @returns {State} */
 function went(before, sessionId) {
@@ -245,11 +285,39 @@ function asLine({ me, people }, { id, seq, sessionId, username, text, time, to, 
   return { ...line, ...(to ? { to, toName } : {}), ...(typeof replyTo === "number" || typeof replyTo === "string" ? { replyTo } : {}) };
 }
 
+/** A file as a line, at its place in time; once, however often it is told. @param {State} state @param {SharedFile} file @param {boolean} [earlier] from before we came @returns {State} */
+function withFile(state, file, earlier = false) {
+  if (state.chat.some((line) => line.kind === "file" && line.id === file.id)) return state;
+  const mine = file.sessionId === state.me?.sessionId;
+  const toName = file.to && (file.to === state.me?.sessionId ? state.me.username : state.people.find((one) => one.sessionId === file.to)?.username ?? "");
+  const line = { kind: /** @type {const} */ ("file"), key: `f${file.id}`, mine, ...file, ...(file.to ? { toName } : {}) };
+  if (!earlier) return mine || looking(state) ? withLine(state, line) : { ...withLine(state, line), unread: state.unread + 1 };
+  return { ...state, chat: inTime(state.chat, line) };
+}
+
+/** @param {Line[]} chat @param {Line} line @returns {Line[]} */
+function inTime(chat, line) {
+  const at = chat.findIndex((one) => "time" in one && "time" in line && one.time > line.time);
+  return at < 0 ? [...chat, line] : chat.toSpliced(at, 0, line);
+}
+
+/** The lines to show: files from before the oldest line that is here wait for the lines around them. @param {State} state @returns {Line[]} */
+export function shownLines({ chat, older }) {
+  const begin = chat.findIndex((line) => line.kind === "said");
+  return older && begin > 0 ? chat.filter((line, index) => index >= begin || line.kind !== "file") : chat;
+}
+
 /** Older lines come before all others; those we have already stay where they are. @param {State} state @param {Chat[]} messages @param {boolean} more @returns {State} */
 function remembering(state, messages, more) {
   const known = new Set(state.chat.map((line) => (line.kind === "said" ? `${line.seq} ${line.id} ${line.sessionId}` : "")));
   const older = messages.filter((one) => !one.deleted && !known.has(`${one.seq} ${one.id ?? ""} ${one.sessionId}`)).map((one, index) => asLine(state, one, `h${state.count}-${index}`));
-  const chat = [...older, ...state.chat].slice(-CHAT_LINES);
+  // Files are known all at once, lines page by page: files from before the first line find their place anew.
+  const begin = state.chat.findIndex((line) => line.kind === "said");
+  const isEarly = (/** @type {Line} */ line, /** @type {number} */ index) => line.kind === "file" && (begin < 0 || index < begin);
+  const early = state.chat.filter(isEarly);
+  /** @type {Line[]} */
+  const lines = [...older, ...state.chat.filter((line, index) => !isEarly(line, index))];
+  const chat = early.reduce(inTime, lines).slice(-CHAT_LINES);
   return { ...state, chat, older: more && chat.length < CHAT_LINES, count: state.count + 1 };
 }
 

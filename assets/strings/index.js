@@ -47,3 +47,16 @@ export function errorText({ type, text }) {
 
 /** Hours and minutes. @param {number} time Unix ms */
 export const clock = (time) => new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" }).format(time);
+
+/** A day and a time. @param {number} time Unix ms */
+export const date = (time) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(time);
+
+const UNITS = /** @type {const} */ (["byte", "kilobyte", "megabyte", "gigabyte"]);
+/** How large something is, for people. @param {number} bytes */
+export function size(bytes) {
+  const power = Math.min(UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  return new Intl.NumberFormat(language, { style: "unit", unit: UNITS[power], unitDisplay: power === 0 ? "long" : "short", maximumFractionDigits: 1 }).format(bytes / 1000 ** power);
+}
+
+/** Names one after the other. @param {string[]} names */
+export const list = (names) => new Intl.ListFormat(language, { type: "conjunction" }).format(names);

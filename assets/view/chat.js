@@ -1,11 +1,12 @@
 /** The chat: what was said, and saying, correcting and answering something. Text is text, never HTML. */
 import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/hooks.js";
+import { FilePicker, Sendings, Shared, share } from "./file.js";
 import { html } from "./html.js";
 import { Icon } from "./icon.js";
 import { hue, IconButton, Menu } from "./parts.js";
 import { CHAT_BYTES } from "../session.js";
-import { mayWrite } from "../state.js";
-import { clock, t } from "../strings/index.js";
+import { mayShare, mayWrite, readBy, shownLines } from "../state.js";
+import { clock, list, t } from "../strings/index.js";
 
 /** So near the end of the log, px, new lines keep it at the end; further up, somebody is reading. */
 const NEAR_END = 80;
@@ -18,7 +19,9 @@ const QUOTE = 90;
 
 /** @param {{app: import("../page.js").App, shown: boolean}} props */
 export function Chat({ app, shown }) {
-  const { chat, older, typing, people } = app.session.state.value;
+  const { older, typing, people } = app.session.state.value;
+  const chat = shownLines(app.session.state.value);
+  const read = readBy(app.session.state.value);
   const log = useRef(/** @type {HTMLElement | null} */ (null));
   const atEnd = useRef(true);
   /** Where the end of the log was before older lines came, px from its top. */
@@ -30,7 +33,7 @@ export function Chat({ app, shown }) {
     if (held.current >= 0) element.scrollTop = element.scrollHeight - held.current;
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     held.current = -1;
-  }, [chat, shown]);
+  }, [app.session.state.value.chat, read.names.length, shown]);
 
   const more = () => {
     held.current = (log.current?.scrollHeight ?? 0) - (log.current?.scrollTop ?? 0);
@@ -53,8 +56,10 @@ export function Chat({ app, shown }) {
         ${older && html`<button type="button" class="button chat-more" data-kind="quiet" data-testid="history-more" onClick=${more}>${t("chat.more")}</button>`}
         ${chat.length === 0 && html`<p class="chat-empty"><${Icon} name="chat" />${t("chat.empty")}</p>`}
         ${chat.map((line, index) => html`<${Line} key=${line.key} app=${app} line=${line} first=${begins(chat, index)} newest=${line === newest} />`)}
+        ${read.names.length > 0 && html`<p class="chat-read" data-testid="read-by">${read.names.length === people.length ? t("chat.readByAll") : t("chat.readBy", { names: list(read.names) })}</p>`}
       </div>
       <p class="chat-typing" aria-live="off">${writers.length === 1 ? t("chat.typing", { name: writers[0] ?? "" }) : writers.length > 1 ? t("chat.typingSome") : ""}</p>
+      <${Sendings} app=${app} />
       ${mayWrite(app.session.state.value) ? html`<${Form} app=${app} shown=${shown} onsent=${() => { atEnd.current = true; }} />`
         : html`<p class="chat-off">${t("chat.off")}</p>`}
     </section>`;
@@ -124,7 +129,9 @@ function Form({ app, shown, onsent }) {
         <p class="chat-manner"><${Icon} name=${edit !== undefined ? "edit" : answered ? "reply" : "lock"} /><span>${manner}</span>
           <${IconButton} icon="close" label=${t("chat.usual")} onClick=${() => { usual(); input.current?.focus(); }} /></p>`}
       <div class="chat-row">
-        <textarea ref=${input} data-testid="chat-input" rows="1" value=${text} aria-label=${label} placeholder=${label} onInput=${onInput} onKeyDown=${onKeyDown}></textarea>
+        ${mayShare(app.session.state.value) && edit === undefined && html`<${FilePicker} app=${app} receiver=${receiver?.username ?? ""} />`}
+        <textarea ref=${input} data-testid="chat-input" rows="1" value=${text} aria-label=${label} placeholder=${label} onInput=${onInput} onKeyDown=${onKeyDown}
+          onPaste=${(/** @type {ClipboardEvent} */ event) => share(app, event.clipboardData?.files) && event.preventDefault()}></textarea>
         <${IconButton} type="submit" class="chat-send" icon=${edit === undefined ? "send" : "check"} label=${edit === undefined ? t("chat.send") : t("chat.save")} data-testid="chat-send" />
       </div>
     </form>`;
@@ -134,22 +141,25 @@ function Form({ app, shown, onsent }) {
 function begins(chat, index) {
   const line = chat[index];
   const before = chat[index - 1];
-  return !(line?.kind === "said" && before?.kind === "said" && before.sessionId === line.sessionId && before.to === line.to && line.time - before.time < 180_000);
+  const isBy = (/** @type {typeof line} */ one) => one?.kind === "said" || one?.kind === "file";
+  return !(isBy(line) && isBy(before) && before.sessionId === line.sessionId && before.to === line.to && line.time - before.time < 180_000);
 }
 
 /** @param {{app: import("../page.js").App, line: import("../state.js").Line, first: boolean, newest: boolean}} props */
 function Line({ app, line, first, newest }) {
+  if (line.kind === "file") {
+    return html`
+      <div class="chat-line" data-mine=${line.mine} data-first=${first}>
+        ${first && html`<${Who} line=${line} />`}
+        <${Shared} app=${app} line=${line} />
+      </div>`;
+  }
   if (line.kind !== "said") return html`<p class="chat-event">${t(line.kind === "came" ? "chat.came" : "chat.went", { name: line.username })}</p>`;
   const me = app.session.state.value.me?.sessionId ?? "";
   const reactions = line.reactions ?? [];
   return html`
     <div class="chat-line" data-mine=${line.mine} data-first=${first} data-seq=${line.seq}>
-      ${first && html`
-        <p class="chat-who">
-          <span class="chat-name" data-hue=${hue(line.username)}>${line.mine ? t("chat.you") : line.username}</span>
-          ${line.to && html`<span class="chat-private"><${Icon} name="lock" />${line.mine ? t("chat.privately", { name: line.toName || "?" }) : t("chat.toYou")}</span>`}
-          <time datetime=${new Date(line.time).toISOString()}>${clock(line.time)}</time>
-        </p>`}
+      ${first && html`<${Who} line=${line} />`}
       <div class="chat-said">
         <div class="chat-text">
           ${line.replyTo !== undefined && html`<${Quote} app=${app} seq=${line.replyTo} />`}
@@ -165,6 +175,14 @@ function Line({ app, line, first, newest }) {
         </p>`}
     </div>`;
 }
+
+/** @param {{line: Said | import("./file.js").FileLine}} props */
+const Who = ({ line }) => html`
+  <p class="chat-who">
+    <span class="chat-name" data-hue=${hue(line.username)}>${line.mine ? t("chat.you") : line.username}</span>
+    ${line.to && html`<span class="chat-private"><${Icon} name="lock" />${line.mine ? t("chat.privately", { name: line.toName || "?" }) : t("chat.toYou")}</span>`}
+    <time datetime=${new Date(line.time).toISOString()}>${clock(line.time)}</time>
+  </p>`;
 
 /** The line that is answered. @param {{app: import("../page.js").App, seq: number | string}} props */
 function Quote({ app, seq }) {

@@ -8,9 +8,10 @@ import { t } from "../strings/index.js";
 export function Ended({ app }) {
   const { ended, problem } = app.session.state.value;
   const why = ended === "removed" && problem?.type === "banned" ? "banned" : ended;
+  const kicked = why === "removed" && problem?.type === "kicked"; // put out, not kept out
   const title = why ? t(`ended.${why}`) : t("left.title");
   const hint = why ? t(`ended.${why}Hint`) : t("left.hint");
-  const mayReturn = why === "" || why === "replaced" || why === "abuse";
+  const mayReturn = kicked || why === "" || why === "replaced" || why === "abuse";
   return html`
     <div class="ended">
       <main class="card" id="main" tabindex="-1">

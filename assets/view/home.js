@@ -1,7 +1,8 @@
-/** The first page: a name, a room, and in. */
+/** The first page: a name, a room, and in; and the rooms that everyone may find. */
 import { useState } from "../vendor/hooks.js";
 import { html } from "./html.js";
 import { Bird, Icon } from "./icon.js";
+import { Lobby } from "./lobby.js";
 import { Field, LanguageSwitch } from "./parts.js";
 import { name as tidyName } from "../message.js";
 import { t } from "../strings/index.js";
@@ -57,6 +58,7 @@ export function Home({ app }) {
           <p class="home-note" role="status">${note}</p>
           <button type="submit" class="button" data-kind="main" data-testid="join">${t("home.join")}</button>
         </form>
+        <${Lobby} app=${app} typed=${() => app.rememberName(username.trim())} />
       </main>
       <footer class="home-foot"><a href=${app.href("/test")} onClick=${app.follow}>${t("home.test")}</a></footer>
       <div class="shore" aria-hidden="true"></div>

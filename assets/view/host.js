@@ -38,8 +38,8 @@ export function News({ app }) {
     <div role="status" class="news-place">
       ${news && html`
         <div class="notice" data-kind="news" data-testid="news">
-          <${Icon} name=${news.type === "role" ? (news.role === "viewer" ? "eye" : news.role === "host" ? "host" : "person") : news.type === "mute" ? `${news.kind}Off` : news.kind} />
-          <span>${news.type === "role" ? t(`news.role.${news.role}`) : t(`news.${news.type}.${news.kind}`, { name: news.name || t("news.host") })}</span>
+          <${Icon} name=${signOf(news)} />
+          <span>${wordsOf(news)}</span>
           ${news.type === "unmute" && html`
             <button type="button" class="button" data-kind="main" data-testid="accept" onClick=${accept}>${news.kind === "screen" ? t("room.share") : t("news.accept")}</button>`}
           <${IconButton} icon="close" label=${news.type === "unmute" ? t("news.later") : t("error.close")} onClick=${seen} />
@@ -47,8 +47,39 @@ export function News({ app }) {
     </div>`;
 }
 
-/** Lock and policy. @param {{app: import("../page.js").App, onclose: () => void}} props */
-export function RoomSettings({ app, onclose }) {
+/** @param {import("../state.js").News} news */
+function signOf(news) {
+  switch (news.type) {
+    case "role":
+      return { viewer: "eye", host: "host", guest: "person" }[news.role];
+    case "mute":
+      return `${news.kind}Off`;
+    case "unmute":
+      return news.kind;
+    case "renamed":
+      return "edit";
+    case "capacity":
+      return "people";
+  }
+}
+
+/** @param {import("../state.js").News} news */
+function wordsOf(news) {
+  switch (news.type) {
+    case "role":
+      return t(`news.role.${news.role}`);
+    case "mute":
+    case "unmute":
+      return t(`news.${news.type}.${news.kind}`, { name: news.name || t("news.host") });
+    case "renamed":
+      return t("news.renamed", { name: news.name });
+    case "capacity":
+      return t("news.capacity", { n: news.n });
+  }
+}
+
+/** Lock and policy; from here on to what is set of a kept room. @param {{app: import("../page.js").App, onclose: () => void, onkeeping: () => void, oninvite: () => void}} props */
+export function RoomSettings({ app, onclose, onkeeping, oninvite }) {
   const { room } = app.session.state.value;
   const policy = room?.policy;
   const rule = app.session.rule.bind(app.session);
@@ -60,12 +91,15 @@ export function RoomSettings({ app, onclose }) {
           <${Switch} key=${key} label=${t(`rules.${key}`)} testid=${`policy-${key}`} on=${policy[key]} onchange=${(/** @type {boolean} */ on) => rule({ type: "policy", data: { [key]: on } })} />`)}
       </div>
       <button type="button" class="button" data-kind="quiet" onClick=${() => rule({ type: "mute", data: { sessionId: "*", kind: "mic" } })}><${Icon} name="micOff" />${t("rules.muteAll")}</button>
+      ${room?.kept && html`
+        <button type="button" class="button" data-kind="quiet" data-testid="open-invite" onClick=${oninvite}><${Icon} name="link" />${t("invite.open")}</button>
+        <button type="button" class="button" data-kind="quiet" data-testid="open-keeping" onClick=${onkeeping}><${Icon} name="edit" />${t("keeping.open")}</button>`}
       <button type="button" class="button" data-kind="main" onClick=${onclose}>${t("settings.close")}</button>
     <//>`;
 }
 
 /** What the dialogue switches, in its order. */
-const SWITCHES = /** @type {const} */ (["waitingRoom", "chat", "screen", "unmute"]);
+const SWITCHES = /** @type {const} */ (["waitingRoom", "chat", "files", "screen", "unmute"]);
 
 /**
  * What a host can do to someone, for a menu.

@@ -10,9 +10,9 @@ const MENU = 250;
 /**
  * A labelled text field with its hint and error.
  * @param {{label: string, testid: string, value: string, oninput: (value: string) => void, error?: string, hint?: string, type?: string,
- *   autocomplete?: string, maxlength?: number, focus?: boolean, children?: any}} props
+ *   autocomplete?: string, maxlength?: number, inputmode?: string, focus?: boolean, children?: any}} props
  */
-export function Field({ label, testid, value, oninput, error = "", hint = "", type = "text", autocomplete = "off", maxlength = 128, focus = false, children }) {
+export function Field({ label, testid, value, oninput, error = "", hint = "", type = "text", autocomplete = "off", maxlength = 128, inputmode, focus = false, children }) {
   const id = useId();
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => {
@@ -22,7 +22,7 @@ export function Field({ label, testid, value, oninput, error = "", hint = "", ty
     <div class="field" data-wrong=${Boolean(error)}>
       <label for=${id}>${label}</label>
       <div class="field-row">
-        <input ref=${input} id=${id} data-testid=${testid} type=${type} value=${value} autocomplete=${autocomplete} maxlength=${maxlength} spellcheck="false"
+        <input ref=${input} id=${id} data-testid=${testid} type=${type} value=${value} autocomplete=${autocomplete} maxlength=${maxlength} inputmode=${inputmode} spellcheck="false"
           placeholder=${hint} aria-invalid=${Boolean(error)} aria-describedby=${error ? `${id}-error` : null}
           onInput=${(/** @type {any} */ event) => oninput(event.currentTarget.value)} />
         ${children}
@@ -138,6 +138,18 @@ export const Switch = ({ label, on, onchange, testid }) => html`
       onchange(wanted);
     }} />
   </label>`;
+
+/** One of a few. @param {{label: string, value: string, options: readonly (readonly [string, string])[], onchange: (value: any) => void, testid: string}} props `options` are values with their words */
+export function Choice({ label, value, options, onchange, testid }) {
+  const id = useId();
+  return html`
+    <div class="field">
+      <label for=${id}>${label}</label>
+      <select id=${id} data-testid=${testid} value=${value} onChange=${(/** @type {any} */ event) => onchange(event.currentTarget.value)}>
+        ${options.map(([one, words]) => html`<option key=${one} value=${one} selected=${one === value}>${words}</option>`)}
+      </select>
+    </div>`;
+}
 
 /** Chooses the language; the address carries it, so that a link can too. */
 export const LanguageSwitch = () => html`

@@ -4,9 +4,11 @@ import { html } from "./html.js";
 import { Banner } from "./banner.js";
 import { Chat } from "./chat.js";
 import { Devices } from "./devices.js";
+import { DropPlace } from "./file.js";
 import { arrange } from "./grid.js";
 import { Bird, Icon } from "./icon.js";
 import { News, RoomSettings, WaitingList } from "./host.js";
+import { Invitations, Keeping } from "./keeping.js";
 import { CopyLink } from "./link.js";
 import { Dialog, IconButton, Menu, Problem, Switch } from "./parts.js";
 import { People } from "./people.js";
@@ -27,7 +29,7 @@ export function Room({ app }) {
   const { session } = app;
   const { room, panel, people, problem, unread, hand, roomName, me } = session.state.value;
   const [settings, setSettings] = useState(false);
-  const [rules, setRules] = useState(false);
+  const [rules, setRules] = useState(/** @type {"" | "rules" | "keeping" | "invite"} */ (""));
   const host = me?.role === "host";
   const phone = app.width.value < PHONE;
   const shown = panel !== "";
@@ -41,7 +43,7 @@ export function Room({ app }) {
         </button>
         ${!host && room?.locked && html`<span class="room-locked" title=${t("rules.isLocked")}><${Icon} name="lock" /><span class="unseen">${t("rules.isLocked")}</span></span>`}
         <span class="room-top-end">
-          ${host && html`<${IconButton} icon=${room?.locked ? "lock" : "host"} label=${room?.locked ? t("rules.openLocked") : t("rules.title")} data-testid="room-settings" onClick=${() => setRules(true)} />`}
+          ${host && html`<${IconButton} icon=${room?.locked ? "lock" : "host"} label=${room?.locked ? t("rules.openLocked") : t("rules.title")} data-testid="room-settings" onClick=${() => setRules("rules")} />`}
           <${CopyLink} app=${app} />
         </span>
       </header>
@@ -101,7 +103,10 @@ export function Room({ app }) {
           <${Switch} label=${t("settings.sounds")} testid="sounds" on=${sounds.value} onchange=${setSounds} />
           <button type="button" class="button" data-kind="main" onClick=${() => setSettings(false)}>${t("settings.close")}</button>
         <//>`}
-      ${rules && host && html`<${RoomSettings} app=${app} onclose=${() => setRules(false)} />`}
+      ${rules === "rules" && host && html`<${RoomSettings} app=${app} onclose=${() => setRules("")} onkeeping=${() => setRules("keeping")} oninvite=${() => setRules("invite")} />`}
+      ${rules === "keeping" && host && html`<${Keeping} app=${app} onclose=${() => setRules("")} />`}
+      ${rules === "invite" && host && html`<${Invitations} app=${app} onclose=${() => setRules("")} />`}
+      <${DropPlace} app=${app} />
     </div>`;
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHAT_LINES, act, initial, mayShow, mayWrite, reduce } from "./typed/state.js";
+import { CHAT_LINES, act, initial, mayShare, mayShow, mayWrite, newestSeq, readBy, reduce, shownLines } from "./typed/state.js";
 
 /** @import { FromServer, Participant, Status } from "./typed/message.js" */
 /** @import { State } from "./typed/state.js" */
@@ -274,4 +274,62 @@ test("what is not about the state changes nothing", () => {
     { type: "status", from: "me", data: STATUS }])) {
     assert.deepEqual(reduce(state, message), state);
   }
+});
+
+/** @param {string} id @param {Partial<import("./typed/message.js").SharedFile>} [more] @returns {FromServer} */
+const shared = (id, more = {}) => ({ type: "file", data: { id, name: `${id}.png`, size: 10, type: "image/png", url: `/api/v1/files/${id}`, sessionId: "ann", username: "Ann", time: 5, ...more } });
+/** @param {State} state */
+const keysOf = (state) => state.chat.map((line) => (line.kind === "said" ? line.seq : line.key));
+
+test("a file is a line of its own, once, and counts as unread", () => {
+  const state = after(inside(one("ann", "Ann")), chat(1), shared("a"), shared("a"), shared("b", { to: "me" }));
+  assert.deepEqual(keysOf(state), [1, "fa", "fb"]);
+  assert.equal(state.unread, 3);
+  const last = state.chat.at(-1);
+  assert.equal(last?.kind === "file" && last.toName, "Me");
+});
+
+test("files from before we came stand where they were shared, also when older lines come later", () => {
+  const files = [shared("old", { time: 2 }), shared("between", { time: 12 })].map((message) => (message.type === "file" ? message.data : null)).filter((file) => file !== null);
+  const page = /** @param {number[]} seqs @param {boolean} more @returns {FromServer} */ (seqs, more) => ({ type: "history", data: { more, messages: seqs.map((seq) => ({ id: `m${seq}`, seq, sessionId: "ann", username: "Ann", text: "x", time: seq })) } });
+  const state = after(act(after(inside(one("ann", "Ann")), page([10, 15], true)), { type: "files", files }));
+  assert.deepEqual(keysOf({ ...state, chat: shownLines(state) }), [10, "fbetween", 15], "what is older than the lines here waits for them");
+  assert.equal(state.unread, 0);
+  const whole = after(state, page([1, 3], false));
+  assert.deepEqual(keysOf({ ...whole, chat: shownLines(whole) }), [1, "fold", 3, 10, "fbetween", 15]);
+  const first = after(act(inside(one("ann", "Ann")), { type: "files", files }), page([1, 3, 15], false));
+  assert.deepEqual(keysOf(first), [1, "fold", 3, "fbetween", 15], "whichever comes first");
+});
+
+test("a room that is renamed or resized tells its people so", () => {
+  const state = after(inside(), { type: "room-changed", data: { name: "Coffee", capacity: 4 } });
+  assert.deepEqual([state.room?.name, state.room?.capacity, state.roomName, state.news], ["Coffee", 4, "Coffee", { type: "renamed", name: "Coffee" }]);
+  const resized = after(inside(), { type: "room-changed", data: { capacity: 4 } });
+  assert.deepEqual(resized.news, { type: "capacity", n: 4 });
+  assert.equal(after(inside(), { type: "room-changed", data: { capacity: 10 } }).news, null);
+});
+
+test("a deleted room says so, and not that we were removed", () => {
+  const closed = (/** @type {State} */ state) => act(state, { type: "link", link: "ended", ended: "removed" });
+  assert.equal(closed(after(inside(), error("notfound"))).ended, "deleted");
+  assert.equal(closed(after(inside(), error("kicked"))).ended, "removed");
+});
+
+test("how far each has read is known, and only grows", () => {
+  const read = /** @param {number} seq @returns {FromServer} */ (seq) => ({ type: "read", from: "ann", data: { seq } });
+  const mine = chat(3, { sessionId: "me" });
+  const state = after(inside({ ...one("ann", "Ann"), read: 2 }, one("ben", "Ben")), chat(1), chat(2), mine);
+  assert.deepEqual(readBy(state), { seq: 3, names: [] });
+  assert.deepEqual(readBy(after(state, read(3), read(1))), { seq: 3, names: ["Ann"] });
+  assert.equal(newestSeq(state), 3);
+  assert.deepEqual(readBy(after(state, chat(4))), { seq: 0, names: [] }, "the newest line is not ours");
+});
+
+test("who may share files: hosts always, viewers never, guests as the room allows", () => {
+  const policy = { chat: true, files: false, screen: true, unmute: true, waitingRoom: false };
+  const off = after(inside(), { type: "policy", from: "ann", data: policy });
+  assert.equal(mayShare(inside()), true);
+  assert.equal(mayShare(off), false);
+  assert.equal(mayShare(after(off, { type: "role", data: { sessionId: "me", role: "host" } })), true);
+  assert.equal(mayShare(after(inside(), { type: "role", data: { sessionId: "me", role: "viewer" } })), false);
 });

@@ -98,6 +98,7 @@ async function show(wanted) {
   localStorage.clear();
   app = new App();
   session = app.session;
+  made(app);
   const [scene = "home", option = "", more = ""] = wanted.split(":");
   stage(scene, option, more);
   render(html`<${Page} app=${app} />`, root);
@@ -110,13 +111,51 @@ async function show(wanted) {
   document.documentElement.dataset.ready = wanted;
 }
 
+const ROOMS = [["Afternoon tea", 3, 10], ["Book club", 0, 20], ["김서연의 방", 1, 4], ["Maximiliana-Konstantina’s very long-winded reading circle", 12, 12, "locked"], ["Team stand-up", 5, 10, "password"], ["Terrace", 0, 10]];
+const PICTURE = `data:image/svg+xml,${encodeURIComponent('<svg xmlns="http://www.w3.org/2000/svg" width="640" height="400"><rect width="640" height="400" fill="#7fb3b8"/><circle cx="320" cy="170" r="90" fill="#e2702a"/></svg>')}`;
+/** What the server would answer. */
+let answers = {};
+/** @param {App} app */
+function made({ api, lobby }) {
+  answers = { rooms: { rooms: [] }, details: { name: "Tea on the terrace", capacity: 10, listed: true, password: true, expires: null }, invites: { invites: [] } };
+  lobby.listen = () => Object.assign(new EventTarget(), { close() {}, onopen: null });
+  for (const what of ["rooms", "details", "invites"]) api[what] = async () => answers[what] ?? Promise.reject({ type: "away", text: "" });
+  api.invite = async () => ({ id: "i3", url: "https://call.example/r/Tea%20on%20the%20terrace#invite=Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4" });
+  api.create = async () => Promise.reject({ type: "exists", text: "" });
+  api.link = async () => PICTURE;
+}
+
+/** Files in the chat. @param {string} option */
+function files(option) {
+  talk();
+  const file = (id, name, size, type, more = {}) => apply({ type: "file", data: { id, name, size, type, url: `/api/v1/files/${id}`, sessionId: "s1", username: "Boris Petrov", time: 1763712600000 + Number(id) * 1000, ...more } });
+  if (option === "sending") {
+    const one = { key: "u1", name: "holiday.mp4", size: 734003200, sent: 262144000, state: "sending", problem: "", waiting: false, to: "", toName: "" };
+    session.files.sending.value = [one, { ...one, key: "u2", name: "A very long name of a file that somebody gave it long ago.tar.gz", sent: 30000000, state: "broken", toName: "Ana" },
+      { ...one, key: "u3", name: "disk.img", state: "failed", problem: "filesize" }, { ...one, key: "u4", name: "notes.txt", size: 812, sent: 0, waiting: true }];
+    return;
+  }
+  file("1", "minutes of the long meeting about the terrace and everything else.pdf", 182000, "application/pdf");
+  file("2", "terrace.png", 2410000, "image/png");
+  file("3", "keys.txt", 120, "text/plain", { sessionId: "me", username: "Kim", to: "s0" });
+  file("4", "recording.ogg", 64000, "audio/ogg", { sessionId: "me", username: "Kim" });
+  apply({ type: "chat", data: { seq: 10, sessionId: "me", username: "Kim", text: "There it is.", time: 1763712700000 } });
+  apply({ type: "read", from: "s0", data: { seq: 10 } });
+  apply({ type: "read", from: "s1", data: { seq: 10 } });
+}
+
 /** What opens only by a click. @param {string} scene @param {string} option */
 async function press(scene, option) {
-  const way = { menu: [".people [aria-haspopup]"], removal: [".people [aria-haspopup]", "[data-testid=remove]"], rules: ["[data-testid=room-settings]"], "chat-menu": [".chat-line:nth-last-of-type(1) [aria-haspopup]"] }[scene] ?? [];
+  const way = { menu: [".people [aria-haspopup]"], removal: [".people [aria-haspopup]", "[data-testid=remove]"], rules: ["[data-testid=room-settings]"], create: ["[data-testid=create-room]", ...(option === "wrong" ? ["[data-testid=create-now]"] : [])],
+    keeping: ["[data-testid=room-settings]", "[data-testid=open-keeping]", ...(option === "delete" ? ["[data-testid=delete-room]"] : [])],
+    invites: ["[data-testid=room-settings]", "[data-testid=open-invite]", ...(option === "made" ? ["[data-testid=invite-make]"] : [])], "chat-menu": [".chat-line:nth-last-of-type(1) [aria-haspopup]"] }[scene] ?? [];
   for (const step of way) {
     await new Promise((done) => setTimeout(done, 80));
     document.querySelector(step)?.click();
   }
+  if (scene === "rooms" || scene === "create") await new Promise((done) => setTimeout(done, 60));
+  if (scene === "rooms") document.querySelector(".lobby").scrollIntoView();
+  if (scene === "rooms" && option === "none") app.lobby.list.value = { ...app.lobby.list.value, query: "sailing" };
   if (scene === "chat-top") document.querySelector("[data-testid=chat-log]").scrollTop = 0;
   if (scene === "removal" && option === "ban") {
     await new Promise((done) => setTimeout(done, 80));
@@ -131,10 +170,23 @@ const host = () => apply({ type: "role", data: { sessionId: "me", role: "host" }
 function stage(scene, option, more) {
   switch (scene) {
     case "home": state({ screen: "home" }); break;
+    case "rooms": case "create":
+      state({ screen: "home" });
+      answers.rooms = option === "failed" ? null : { rooms: option ? [] : ROOMS.map(([name, people, capacity, mark]) => ({ name, people, capacity, locked: mark === "locked", password: mark === "password" })), ...(option ? {} : { next: "more" }) };
+      break;
+    case "files": enter(3); files(option); state({ panel: "chat", unread: 0 }); break;
+    case "keeping": case "invites":
+      enter(2);
+      host();
+      state({ panel: "", news: null, room: { ...session.state.value.room, kept: true } });
+      if (option) answers.invites = { invites: [{ id: "i1", role: "guest", uses: 1, used: 0, expires: 1763800000000 }, { id: "i2", role: "host", uses: null, used: 4, expires: null }] };
+      if (option === "failed") answers.details = null;
+      break;
     case "offline": state({ screen: "home", online: false }); break;
     case "prejoin":
       state({ screen: "prejoin", roomName: "Tea on the terrace" });
       if (option === "password") state({ askPassword: true, problem: { type: "password", text: "" } });
+      if (option === "invitation") state({ problem: { type: "invitation", text: "" } });
       if (option === "full") state({ problem: { type: "full", text: "" } });
       if (option === "long") state({ roomName: "Averyveryverylongroomnamewithoutspaces".repeat(2).slice(0, 64) });
       break;
@@ -188,11 +240,12 @@ function stage(scene, option, more) {
     case "news":
       enter(2);
       state({ panel: "" });
-      if (option === "host" || option === "viewer") apply({ type: "role", data: { sessionId: "me", role: option } });
+      if (option === "renamed") apply({ type: "room-changed", data: { name: "Coffee in the garden" } });
+      else if (option === "host" || option === "viewer") apply({ type: "role", data: { sessionId: "me", role: option } });
       else apply({ type: option, data: { by: "s0", kind: more } });
       break;
     case "left": state({ screen: "left", roomName: "Tea" }); break;
-    case "ended": state({ screen: "room", ended: option }); break;
+    case "ended": state({ screen: "room", ended: option, ...(more ? { problem: { type: more, text: "" } } : {}) }); break;
     case "test": state({ screen: "test" }); break;
   }
 }

@@ -13,11 +13,11 @@ const [folder = join(HERE, "shots"), only = ""] = process.argv.slice(2);
 /** How many people are in the call, for the screens where that changes something. */
 const PEOPLE = [1, 2, 3, 5, 10];
 const SCENES = [
-  "home", "offline", "prejoin", "prejoin:password", "prejoin:full", "prejoin:long", "joining",
+  "home", "rooms", "rooms:empty", "rooms:none", "rooms:failed", "create", "create:wrong", "offline", "prejoin", "prejoin:invitation", "prejoin:password", "prejoin:full", "prejoin:long", "joining",
   ...["room", "screens", "people"].flatMap((scene) => PEOPLE.map((n) => `${scene}:${n}`)),
   // Beside the list of people the stage is as it is beside the chat.
   "chat:1", "chat:3", "screens:4:2", "long:2", "long:5", "chat-empty", "chat-menu", "chat-top", "chat-off", "writing:reply", "writing:edit", "writing:private", "unread", "broken", "troubles", "reactions",
-  "waiting", "knocks:1", "knocks:6", "menu", "removal", "removal:ban", "rules", "news:mute:mic", "news:unmute:camera", "news:host", "news:viewer", "left", "ended:replaced", "ended:removed", "test",
+  "waiting", "knocks:1", "knocks:6", "menu", "removal", "removal:ban", "rules", "news:mute:mic", "news:unmute:camera", "news:host", "news:viewer", "news:renamed", "files", "files:sending", "keeping", "keeping:delete", "keeping:failed", "invites", "invites:made", "left", "ended:replaced", "ended:removed", "ended:removed:kicked", "ended:deleted", "test",
 ];
 const SIZES = /** @type {const} */ ([["desktop", 1280, 800], ["phone", 390, 844]]);
 const LIGHTS = /** @type {const} */ (["light", "dark"]);
