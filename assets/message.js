@@ -48,7 +48,7 @@
  *   | {type: "policy", from: string, data: Policy}
  *   | {type: "waiting"}
  *   | {type: "knock", data: {sessionId: string, username: string}}
- *   | {type: "file", data: SharedFile}
+ *   | {type: "file", from: string, to?: string, data: SharedFile}
  *   | {type: "chat-edit", from: string, data: {seq: number, text: string, edited: number}}
  *   | {type: "chat-delete", from: string, data: {seq: number}}
  *   | {type: "react", from: string, data: {seq: number, emoji: string, on?: boolean}}

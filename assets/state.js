@@ -82,7 +82,7 @@ export function reduce(state, message) {
     case "chat-delete":
       return withSaid(state, ({ seq }) => seq === message.data.seq, () => []);
     case "file":
-      return withFile(state, message.data);
+      return withFile(state, { ...message.data, ...(message.to ? { to: message.to } : {}) });
     case "read":
       return message.from === state.me?.sessionId ? state : withPerson(state, message.from, (person) => ({ ...person, read: Math.max(person.read, message.data.seq) }));
     case "react":

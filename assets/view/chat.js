@@ -35,6 +35,17 @@ export function Chat({ app, shown }) {
     held.current = -1;
   }, [app.session.state.value.chat, read.names.length, shown]);
 
+  // Pictures come later than their lines, and what is on its way takes its place from the log.
+  const keepEnd = () => {
+    if (log.current && atEnd.current) log.current.scrollTop = log.current.scrollHeight;
+  };
+  useEffect(() => {
+    if (!log.current) return undefined;
+    const watch = new ResizeObserver(keepEnd);
+    watch.observe(log.current);
+    return () => watch.disconnect();
+  }, []);
+
   const more = () => {
     held.current = (log.current?.scrollHeight ?? 0) - (log.current?.scrollTop ?? 0);
     app.session.askOlder();
@@ -52,6 +63,7 @@ export function Chat({ app, shown }) {
   return html`
     <section class="chat" hidden=${!shown} aria-label=${t("chat.title")}>
       <div class="chat-log" data-testid="chat-log" role="log" aria-label=${t("chat.log")} aria-live="polite" tabindex="0" ref=${log} onKeyDown=${step}
+        onLoadCapture=${keepEnd} onLoadedMetadataCapture=${keepEnd}
         onScroll=${() => { if (log.current) atEnd.current = log.current.scrollHeight - log.current.scrollTop - log.current.clientHeight < NEAR_END; }}>
         ${older && html`<button type="button" class="button chat-more" data-kind="quiet" data-testid="history-more" onClick=${more}>${t("chat.more")}</button>`}
         ${chat.length === 0 && html`<p class="chat-empty"><${Icon} name="chat" />${t("chat.empty")}</p>`}

@@ -22,7 +22,7 @@ export function Field({ label, testid, value, oninput, error = "", hint = "", ty
     <div class="field" data-wrong=${Boolean(error)}>
       <label for=${id}>${label}</label>
       <div class="field-row">
-        <input ref=${input} id=${id} data-testid=${testid} type=${type} value=${value} autocomplete=${autocomplete} maxlength=${maxlength} inputmode=${inputmode} spellcheck="false"
+        <input ref=${input} id=${id} data-testid=${testid} type=${type} value=${value} autocomplete=${autocomplete} maxlength=${maxlength} inputmode=${inputmode} autofocus=${focus} spellcheck="false"
           placeholder=${hint} aria-invalid=${Boolean(error)} aria-describedby=${error ? `${id}-error` : null}
           onInput=${(/** @type {any} */ event) => oninput(event.currentTarget.value)} />
         ${children}

@@ -277,12 +277,12 @@ test("what is not about the state changes nothing", () => {
 });
 
 /** @param {string} id @param {Partial<import("./typed/message.js").SharedFile>} [more] @returns {FromServer} */
-const shared = (id, more = {}) => ({ type: "file", data: { id, name: `${id}.png`, size: 10, type: "image/png", url: `/api/v1/files/${id}`, sessionId: "ann", username: "Ann", time: 5, ...more } });
+const shared = (id, more = {}) => ({ type: "file", from: "ann", data: { id, name: `${id}.png`, size: 10, type: "image/png", url: `/api/v1/files/${id}`, sessionId: "ann", username: "Ann", time: 5, ...more } });
 /** @param {State} state */
 const keysOf = (state) => state.chat.map((line) => (line.kind === "said" ? line.seq : line.key));
 
 test("a file is a line of its own, once, and counts as unread", () => {
-  const state = after(inside(one("ann", "Ann")), chat(1), shared("a"), shared("a"), shared("b", { to: "me" }));
+  const state = after(inside(one("ann", "Ann")), chat(1), shared("a"), shared("a"), { .../** @type {any} */ (shared("b")), to: "me" });
   assert.deepEqual(keysOf(state), [1, "fa", "fb"]);
   assert.equal(state.unread, 3);
   const last = state.chat.at(-1);

@@ -128,7 +128,7 @@ function made({ api, lobby }) {
 /** Files in the chat. @param {string} option */
 function files(option) {
   talk();
-  const file = (id, name, size, type, more = {}) => apply({ type: "file", data: { id, name, size, type, url: `/api/v1/files/${id}`, sessionId: "s1", username: "Boris Petrov", time: 1763712600000 + Number(id) * 1000, ...more } });
+  const file = (id, name, size, type, more = {}) => apply({ type: "file", from: "s1", data: { id, name, size, type, url: `/api/v1/files/${id}`, sessionId: "s1", username: "Boris Petrov", time: 1763712600000 + Number(id) * 1000, ...more } });
   if (option === "sending") {
     const one = { key: "u1", name: "holiday.mp4", size: 734003200, sent: 262144000, state: "sending", problem: "", waiting: false, to: "", toName: "" };
     session.files.sending.value = [one, { ...one, key: "u2", name: "A very long name of a file that somebody gave it long ago.tar.gz", sent: 30000000, state: "broken", toName: "Ana" },
@@ -138,7 +138,7 @@ function files(option) {
   file("1", "minutes of the long meeting about the terrace and everything else.pdf", 182000, "application/pdf");
   file("2", "terrace.png", 2410000, "image/png");
   file("3", "keys.txt", 120, "text/plain", { sessionId: "me", username: "Kim", to: "s0" });
-  file("4", "recording.ogg", 64000, "audio/ogg", { sessionId: "me", username: "Kim" });
+  file("4", "recording.txt", 64000, "text/plain", { sessionId: "me", username: "Kim" });
   apply({ type: "chat", data: { seq: 10, sessionId: "me", username: "Kim", text: "There it is.", time: 1763712700000 } });
   apply({ type: "read", from: "s0", data: { seq: 10 } });
   apply({ type: "read", from: "s1", data: { seq: 10 } });
