@@ -8,7 +8,7 @@
  * @typedef {{name?: string, password?: string | null, capacity?: number, listed?: boolean, expires?: number | null}} Changes
  *   what is to be different; null takes away
  * @typedef {{name: string, capacity: number, listed: boolean, password: boolean, expires?: number | null}} Details
- * @typedef {{id: string, role: "host" | "guest", uses?: number | null, used?: number, expires?: number | null}} Invite
+ * @typedef {{id: string, role: "host" | "guest" | "viewer", uses: number | null, used: number, expires: number | null, revoked: number | null}} Invite
  */
 
 /** Where the API begins. */
@@ -75,7 +75,7 @@ export class Api {
     return this.#json("POST", `${at(room)}/invites`, { bearer, body: wanted });
   }
 
-  /** Those that are still good. @param {string} room @param {string} bearer @returns {Promise<{invites: Invite[]}>} */
+  /** Old ones too. @param {string} room @param {string} bearer @returns {Promise<{invites: Invite[]}>} */
   invites(room, bearer) {
     return this.#json("GET", `${at(room)}/invites`, { bearer });
   }

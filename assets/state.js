@@ -355,6 +355,8 @@ function refused(state, problem) {
   if (!state.seated && ["joining", "waiting", "room"].includes(state.screen) && REFUSALS.has(problem.type)) {
     return { ...fresh(state), screen: "prejoin", roomName: state.roomName, problem, askPassword: problem.type === "password" };
   }
+  // Asked too often at the door: the person may ask again in a while. Who comes back to a seat goes on by itself.
+  if (state.screen === "joining" && !state.me && problem.type === "rate") return { ...state, screen: "prejoin", problem };
   if (["kicked", "banned"].includes(problem.type)) return { ...state, problem, ended: "removed" };
   if (problem.type === "resume") return state; // the socket's owner logs in anew
   const inside = INSIDE[problem.type];

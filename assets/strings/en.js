@@ -25,6 +25,7 @@ export default {
   "prejoin.nameMissing": "Type the name the others will see.",
   "prejoin.nameInvalid": "A name has 1 to 64 characters and no control characters.",
   "prejoin.password": "Password of this room",
+  "prejoin.passwordWrong": "That password does not open this room.",
   "prejoin.join": "Join",
   "prejoin.joining": "Joining…",
   "prejoin.cameraOff": "Your camera is off",
@@ -274,7 +275,7 @@ export default {
   "create.wait": "Creating…",
   "create.cancel": "Cancel",
   "create.exists": "A room of that name exists already, or people are meeting in it. Choose another name.",
-  "create.capacityWrong": "A whole number of at least 1, or nothing.",
+  "create.capacityWrong": "A whole number from 1 to 1000, or nothing.",
 
   "expiry.label": "Kept until",
   "expiry.never": "Somebody deletes it",

@@ -25,6 +25,7 @@ export default {
   "prejoin.nameMissing": "다른 사람에게 보일 이름을 입력하세요.",
   "prejoin.nameInvalid": "이름은 1~64자이며 제어 문자를 쓸 수 없습니다.",
   "prejoin.password": "이 방의 비밀번호",
+  "prejoin.passwordWrong": "이 비밀번호로는 방이 열리지 않습니다.",
   "prejoin.join": "들어가기",
   "prejoin.joining": "들어가는 중…",
   "prejoin.cameraOff": "카메라가 꺼져 있습니다",
@@ -274,7 +275,7 @@ export default {
   "create.wait": "만드는 중…",
   "create.cancel": "취소",
   "create.exists": "같은 이름의 방이 이미 있거나 사람들이 쓰고 있습니다. 다른 이름을 고르세요.",
-  "create.capacityWrong": "1 이상의 정수를 넣거나 비워 두세요.",
+  "create.capacityWrong": "1부터 1000까지의 정수를 넣거나 비워 두세요.",
 
   "expiry.label": "보관 기한",
   "expiry.never": "지울 때까지",

@@ -14,11 +14,15 @@ const ENDS = { day: DAY, week: 7 * DAY, month: 30 * DAY };
 /** How long the choices of an invitation are, ms. */
 const GOOD_FOR = { never: 0, hour: HOUR, day: DAY, week: 7 * DAY };
 
+/** What the server holds a room to, in people, and a password, in characters. */
+const CAPACITY_MAX = 1000;
+export const PASSWORD_MAX = 64;
+
 /** A capacity as typed: null when it is none, undefined when nothing is typed. @param {string} typed */
 export function capacityOf(typed) {
   if (typed.trim() === "") return undefined;
   const n = Number(typed);
-  return Number.isInteger(n) && n >= 1 && n <= 100_000 ? n : null;
+  return Number.isInteger(n) && n >= 1 && n <= CAPACITY_MAX ? n : null;
 }
 
 /** Until when something holds. @param {{value: number | null, error?: string, onchange: (expires: number | null) => void}} props */
@@ -57,11 +61,11 @@ export function Keeping({ app, onclose }) {
   const [deleting, setDeleting] = useState(false);
   const refused = (/** @type {any} */ { type = "failed", text = "" }) => setProblem({ type, text });
   useEffect(() => {
-    api.details(room, session.hostPass).then(setDetails, refused);
+    session.asHost((bearer) => api.details(room, bearer)).then(setDetails, refused);
   }, []);
   const remove = async () => {
     try {
-      await api.remove(room, session.hostPass);
+      await session.asHost((bearer) => api.remove(room, bearer));
       forgetHostToken(room);
       onclose();
     } catch (error) {
@@ -117,7 +121,7 @@ function Details({ app, room, details, onsaved, ondelete }) {
       ...(expires === (details.expires ?? null) ? {} : { expires }),
     };
     try {
-      if (Object.keys(changes).length > 0) await app.api.change(room, app.session.hostPass, changes);
+      if (Object.keys(changes).length > 0) await app.session.asHost((bearer) => app.api.change(room, bearer, changes));
       onsaved();
     } catch (error) {
       const { type = "failed", text = "" } = /** @type {any} */ (error);
@@ -129,7 +133,7 @@ function Details({ app, room, details, onsaved, ondelete }) {
     <form class="dialog-form" onSubmit=${save} novalidate>
       <${Problem} problem=${problem} />
       <${Field} label=${t("create.name")} testid="keeping-name" value=${name} error=${wrong.name} oninput=${setName} />
-      ${!open && html`<${Field} label=${t("keeping.passwordIs")} hint=${details.password ? t("keeping.passwordSet") : t("keeping.passwordNone")} testid="keeping-password" type="password" autocomplete="new-password" value=${password} oninput=${setPassword} />`}
+      ${!open && html`<${Field} label=${t("keeping.passwordIs")} hint=${details.password ? t("keeping.passwordSet") : t("keeping.passwordNone")} testid="keeping-password" type="password" autocomplete="new-password" maxlength=${PASSWORD_MAX} value=${password} oninput=${setPassword} />`}
       ${details.password && html`<${Switch} label=${t("keeping.passwordOff")} testid="keeping-open" on=${open} onchange=${setOpen} />`}
       <${Field} label=${t("create.capacity")} testid="keeping-capacity" inputmode="numeric" value=${capacity} error=${wrong.capacity} oninput=${setCapacity} />
       <${Expiry} value=${expires} error=${wrong.expires} onchange=${setExpires} />
@@ -153,7 +157,7 @@ export function Invitations({ app, onclose }) {
   const [invites, setInvites] = useState(/** @type {import("../api.js").Invite[]} */ ([]));
   const [problem, setProblem] = useState(/** @type {{type: string, text: string} | null} */ (null));
   const refused = (/** @type {any} */ { type = "failed", text = "" }) => setProblem({ type, text });
-  const list = () => api.invites(room, session.hostPass).then((page) => setInvites(page.invites), refused);
+  const list = () => session.asHost((bearer) => api.invites(room, bearer)).then((page) => setInvites(page.invites.filter(isGood)), refused);
   useEffect(() => { void list(); }, []);
 
   const make = async (/** @type {Event} */ event) => {
@@ -161,7 +165,7 @@ export function Invitations({ app, onclose }) {
     setCopied(false);
     setProblem(null);
     try {
-      const made = await api.invite(room, session.hostPass, { role, ...(uses === "once" ? { uses: 1 } : {}), ...(GOOD_FOR[good] ? { expires: Date.now() + GOOD_FOR[good] } : {}) });
+      const made = await session.asHost((bearer) => api.invite(room, bearer, { role, ...(uses === "once" ? { uses: 1 } : {}), ...(GOOD_FOR[good] ? { expires: Date.now() + GOOD_FOR[good] } : {}) }));
       setUrl(made.url);
       await list();
     } catch (error) {
@@ -174,7 +178,7 @@ export function Invitations({ app, onclose }) {
   };
   const revoke = async (/** @type {string} */ id) => {
     try {
-      await api.revoke(room, session.hostPass, id);
+      await session.asHost((bearer) => api.revoke(room, bearer, id));
       await list();
     } catch (error) {
       refused(error);
@@ -212,6 +216,9 @@ export function Invitations({ app, onclose }) {
 }
 
 /** @param {import("../api.js").Invite} invite */
+const isGood = ({ uses, used, expires, revoked }) => revoked === null && (uses === null || used < uses) && (expires === null || expires > Date.now());
+
+/** @param {import("../api.js").Invite} invite */
 const words = ({ role, uses, used, expires }) => [
-  t(`invite.role.${role}`), uses === 1 ? t("invite.once") : t("invite.any"), ...(used && uses !== 1 ? [t("invite.used", { n: used })] : []), ...(expires ? [t("invite.until", { date: date(expires) })] : []),
+  role === "viewer" ? t("people.viewer") : t(`invite.role.${role}`), uses === 1 ? t("invite.once") : t("invite.any"), ...(used && uses !== 1 ? [t("invite.used", { n: used })] : []), ...(expires ? [t("invite.until", { date: date(expires) })] : []),
 ].join(" · ");

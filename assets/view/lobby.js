@@ -2,7 +2,7 @@
 import { useEffect, useState } from "../vendor/hooks.js";
 import { html } from "./html.js";
 import { Icon } from "./icon.js";
-import { Expiry, capacityOf } from "./keeping.js";
+import { Expiry, PASSWORD_MAX, capacityOf } from "./keeping.js";
 import { Dialog, Field, Problem, Switch } from "./parts.js";
 import { name as tidyName } from "../message.js";
 import { keepHostToken } from "../keys.js";
@@ -105,7 +105,7 @@ function Creation({ app, typed, onclose }) {
         <p class="dialog-hint">${t("create.hint")}</p>
         <${Problem} problem=${problem} />
         <${Field} label=${t("create.name")} hint=${t("home.roomHint")} testid="create-name" value=${name} error=${wrong.name} focus=${true} oninput=${setName} />
-        <${Field} label=${t("create.password")} hint=${t("create.passwordHint")} testid="create-password" type="password" autocomplete="new-password" value=${password} oninput=${setPassword} />
+        <${Field} label=${t("create.password")} hint=${t("create.passwordHint")} testid="create-password" type="password" autocomplete="new-password" maxlength=${PASSWORD_MAX} value=${password} oninput=${setPassword} />
         <${Field} label=${t("create.capacity")} hint=${t("create.capacityHint")} testid="create-capacity" inputmode="numeric" value=${capacity} error=${wrong.capacity} oninput=${setCapacity} />
         <${Expiry} value=${expires} error=${wrong.expires} onchange=${setExpires} />
         <div class="switches">

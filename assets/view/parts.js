@@ -27,7 +27,7 @@ export function Field({ label, testid, value, oninput, error = "", hint = "", ty
           onInput=${(/** @type {any} */ event) => oninput(event.currentTarget.value)} />
         ${children}
       </div>
-      ${error && html`<p class="field-error" id=${`${id}-error`}><${Icon} name="warn" />${error}</p>`}
+      ${error && html`<p class="field-error" role="alert" id=${`${id}-error`}><${Icon} name="warn" />${error}</p>`}
     </div>`;
 }
 

@@ -17,7 +17,9 @@ export function Prejoin({ app }) {
   const [username, setUsername] = useState(app.rememberedName());
   const [password, setPassword] = useState("");
   const [wrong, setWrong] = useState("");
+  const [tried, setTried] = useState(false); // a password
   const joining = screen === "joining";
+  const refused = problem?.type === "password" && tried && !joining;
 
   useEffect(() => {
     if (!joining) void media.start(app.rememberedSwitches()); // back from a reload, the session has asked already
@@ -31,6 +33,7 @@ export function Prejoin({ app }) {
       return;
     }
     app.rememberName(tidy);
+    setTried(password !== "");
     session.join({ username: tidy, password });
   };
 
@@ -46,14 +49,15 @@ export function Prejoin({ app }) {
         </section>
         <form class="card prejoin-form" onSubmit=${join} novalidate>
           <div><h1>${t("prejoin.title")}</h1><p class="prejoin-room">${t("prejoin.room", { room: roomName })}</p></div>
-          <${Problem} problem=${problem} />
+          <${Problem} problem=${refused ? null : problem} />
           <div role="status">
             ${!online ? html`<p class="notice" data-kind="offline"><${Icon} name="warn" /><span>${t("home.offline")}</span></p>`
               : joining && link === "waiting" ? html`<p class="notice" data-kind="offline"><${Icon} name="warn" /><span>${t("error.server")}</span></p>` : null}
           </div>
           <${Field} label=${t("home.name")} hint=${t("home.nameHint")} testid="name-input" value=${username} error=${wrong} autocomplete="nickname"
             oninput=${(/** @type {string} */ value) => { setUsername(value); setWrong(""); }} />
-          ${askPassword && html`<${Field} label=${t("prejoin.password")} testid="password-input" type="password" value=${password} oninput=${setPassword} focus=${true} />`}
+          ${askPassword && html`<${Field} label=${t("prejoin.password")} testid="password-input" type="password" autocomplete="off" value=${password} focus=${true}
+            error=${refused ? t("prejoin.passwordWrong") : ""} oninput=${(/** @type {string} */ value) => { setPassword(value); setTried(false); }} />`}
           <button type="submit" class="button" data-kind="main" data-testid="join" disabled=${joining}>${joining ? t("prejoin.joining") : t("prejoin.join")}</button>
           <details class="prejoin-devices">
             <summary>${t("prejoin.devices")}</summary>

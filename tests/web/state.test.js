@@ -333,3 +333,9 @@ test("who may share files: hosts always, viewers never, guests as the room allow
   assert.equal(mayShare(after(off, { type: "role", data: { sessionId: "me", role: "host" } })), true);
   assert.equal(mayShare(after(inside(), { type: "role", data: { sessionId: "me", role: "viewer" } })), false);
 });
+
+test("who asks too often at the door is back before it, and may ask again", () => {
+  const state = after(atTheDoor(), error("rate"));
+  assert.deepEqual([state.screen, state.problem?.type], ["prejoin", "rate"]);
+  assert.equal(after(inside(), error("rate")).screen, "room");
+});
