@@ -10,6 +10,10 @@ import { signal } from "./vendor/signals-core.js";
 
 /** So long after the last letter a search begins, ms. */
 const TYPED = 250;
+/** When events that were refused are asked for again, ms: the server was busy, or restarted. */
+const REOPEN = 15_000;
+/** What an EventSource says that will not try again. */
+const CLOSED = 2;
 
 /** @returns {List} */
 export const emptyList = () => ({ rooms: [], next: "", query: "", phase: "loading" });
@@ -40,6 +44,7 @@ export class Lobby {
   list = signal(emptyList());
   /** @type {EventSource | null} */ #events = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #typing;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #reopening;
   #asked = 0;
 
   /** @param {Pick<Api, "rooms">} api @param {() => EventSource} listen to the server's events */
@@ -52,12 +57,28 @@ export class Lobby {
   open() {
     if (this.#events) return;
     void this.load();
+    this.#follow();
+  }
+
+  /** The network is back. */
+  nudge() {
+    if (this.#events && this.list.peek().phase === "failed") void this.load();
+  }
+
+  #follow() {
     const events = this.listen();
     this.#events = events;
     let opened = false;
     events.onopen = () => {
       if (opened) void this.load(); // more may have happened meanwhile than is told again
       opened = true;
+    };
+    events.onerror = () => {
+      if (events.readyState !== CLOSED) return; // the browser tries again by itself
+      this.#reopening = setTimeout(() => {
+        this.#follow();
+        void this.load();
+      }, REOPEN);
     };
     for (const type of ["room-created", "room-changed"]) events.addEventListener(type, (event) => this.#told(event, (list, room) => changed(was(list, room), room)));
     events.addEventListener("room-deleted", (event) => this.#told(event, (list, room) => gone(list, room.name)));
@@ -67,6 +88,7 @@ export class Lobby {
     this.#events?.close();
     this.#events = null;
     clearTimeout(this.#typing);
+    clearTimeout(this.#reopening);
     this.#asked += 1;
   }
 

@@ -241,6 +241,8 @@ export class App {
     addEventListener("online", () => {
       session.happen({ type: "network", online: true });
       session.nudge({ changed: true });
+      session.files.nudge();
+      this.lobby.nudge();
     });
     addEventListener("offline", () => session.happen({ type: "network", online: false }));
     session.happen({ type: "network", online: navigator.onLine });

@@ -28,7 +28,7 @@ const TYPING_FOR = 5_000;
 /** Lines of older chat asked for at once: a screenful. */
 const HISTORY_PAGE = 50;
 /** Refusals that mean that what we showed at the door opens nothing any more. */
-const WORTHLESS = new Set(["unauthorized", "invalid", "notfound"]);
+const WORTHLESS = new Set(["unauthorized", "notfound"]);
 /** How many random names are tried before giving up; each is one of 10^15. */
 const RANDOM_TRIES = 5;
 
