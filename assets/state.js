@@ -52,7 +52,7 @@ export const CHAT_LINES = 1000;
 const REACTIONS = 24;
 
 /** Errors of a login: the person is back before the door. */
-const REFUSALS = new Set(["full", "invalid", "password", "locked", "banned", "denied", "notfound", "unauthorized"]);
+const REFUSALS = new Set(["full", "invalid", "password", "locked", "banned", "denied", "failed", "notfound", "unauthorized"]);
 
 /** What an error means that is about an act in the room, not about getting in. @type {Record<string, string>} */
 const INSIDE = { denied: "notallowed", notfound: "gone" };
@@ -350,8 +350,10 @@ const reacted = (state, sessionId, emoji) => ({
   ...state, count: state.count + 1, reactions: [...state.reactions, { key: `r${state.count}`, sessionId, emoji }].slice(-REACTIONS),
 });
 
-/** @param {State} state @param {Problem} problem @returns {State} */
-function refused(state, problem) {
+/** @param {State} state @param {Problem} said @returns {State} */
+function refused(state, said) {
+  // Only who was asked to wait is denied by a host; at the door itself the server has too much to do.
+  const problem = !state.seated && state.screen === "joining" && said.type === "denied" ? { ...said, type: "failed" } : said;
   if (!state.seated && ["joining", "waiting", "room"].includes(state.screen) && REFUSALS.has(problem.type)) {
     return { ...fresh(state), screen: "prejoin", roomName: state.roomName, problem, askPassword: problem.type === "password" };
   }

@@ -190,7 +190,7 @@ test("unread counts what others said while nobody looked", () => {
   assert.equal(act(state, { type: "watched", watched: true }).unread, 0);
 });
 
-for (const type of ["full", "invalid", "password", "locked", "banned", "denied", "notfound", "unauthorized"]) {
+for (const type of ["full", "invalid", "password", "locked", "banned", "notfound", "unauthorized"]) {
   test(`a login refused with ${type} leads back before the door, with the reason`, () => {
     const state = after(act(atTheDoor(), { type: "link", link: "open" }), error(type));
     assert.equal(state.screen, "prejoin");
@@ -199,6 +199,13 @@ for (const type of ["full", "invalid", "password", "locked", "banned", "denied",
     assert.equal(state.askPassword, type === "password");
   });
 }
+
+test("a host denies only who was asked to wait; before that it is the server that cannot", () => {
+  const waiting = after(atTheDoor(), { type: "waiting" });
+  assert.equal(after(waiting, error("denied")).problem?.type, "denied");
+  assert.equal(after(atTheDoor(), error("denied")).problem?.type, "failed");
+  assert.equal(after(atTheDoor(), error("denied")).screen, "prejoin");
+});
 
 test("the same errors inside the room are a notice and nothing more", () => {
   const state = after(inside(one("ann", "Ann")), error("invalid"));
