@@ -5,112 +5,110 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
-import { Server, chromium, handle, journey, temporaryFolder, until } from "./harness.js";
+import { chromium, handle, onBothDatabases, temporaryFolder, until } from "./harness.js";
 import { REPOSITORY } from "./harness/artifacts.js";
 
 /** @typedef {import("./harness.js").Person} Person */
-/** @type {Server} */
-let server;
 /** @type {import("puppeteer-core").Browser} */
 let browser;
 const folder = temporaryFolder("files");
 
 before(async () => {
-  server = await Server.start({ name: "files" });
   browser = await chromium();
 });
 
 after(async () => {
   await browser?.close();
-  assert.equal(await server?.stop(), 0, "the server ends well");
 });
 
-journey("a picture and another file are shared, seen in place and taken away by the other, and are there on return", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  const ben = await scene.person(browser, server, "Ben");
-  await ann.join("papers");
-  await ben.join("papers");
-  await ben.openChat();
-  const picture = join(REPOSITORY, "assets", "icon-512.png");
-  const notes = fileOf("notes <b>&.html", Buffer.from("<script>document.title = 'run'</script>"));
-  await shares(ann, picture, notes);
-  await until("Ben sees the picture", () => ben.page.$$eval(`${handle("file-entry")}[data-kind=image] img`, ([image]) => (/** @type {HTMLImageElement | undefined} */ (image)?.naturalWidth ?? 0) === 512));
-  await ben.reads(/icon-512\.png[^]*notes/);
-  await until("Ann's list of what is on its way is empty", async () => !await ann.shows("sending"));
-  assert.deepEqual(await takes(ben, "notes"), readFileSync(notes), "the very bytes");
-  assert.notEqual(await ben.page.title(), "run");
+onBothDatabases("files", (journey) => {
+  journey("a picture and another file are shared, seen in place and taken away by the other, and are there on return", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    const ben = await scene.person(browser, server, "Ben");
+    await ann.join("papers");
+    await ben.join("papers");
+    await ben.openChat();
+    const picture = join(REPOSITORY, "assets", "icon-512.png");
+    const notes = fileOf("notes <b>&.html", Buffer.from("<script>document.title = 'run'</script>"));
+    await shares(ann, picture, notes);
+    await until("Ben sees the picture", () => ben.page.$$eval(`${handle("file-entry")}[data-kind=image] img`, ([image]) => (/** @type {HTMLImageElement | undefined} */ (image)?.naturalWidth ?? 0) === 512));
+    await ben.reads(/icon-512\.png[^]*notes/);
+    await until("Ann's list of what is on its way is empty", async () => !await ann.shows("sending"));
+    assert.deepEqual(await takes(ben, "notes"), readFileSync(notes), "the very bytes");
+    assert.notEqual(await ben.page.title(), "run");
 
-  await ben.reload();
-  await ben.openChat();
-  await until("it is there once after a reload", async () => (await ben.page.$$(handle("file-entry"))).length === 2);
-  const cay = await scene.person(browser, server, "Cay");
-  await cay.join("papers");
-  await cay.openChat();
-  await until("newcomers have it too", async () => (await cay.page.$$(handle("file-entry"))).length === 2);
-});
+    await ben.reload();
+    await ben.openChat();
+    await until("it is there once after a reload", async () => (await ben.page.$$(handle("file-entry"))).length === 2);
+    const cay = await scene.person(browser, server, "Cay");
+    await cay.join("papers");
+    await cay.openChat();
+    await until("newcomers have it too", async () => (await cay.page.$$(handle("file-entry"))).length === 2);
+  });
 
-journey("an upload that breaks off goes on where it was, by itself, and another is cancelled", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  const ben = await scene.person(browser, server, "Ben");
-  await ann.join("large");
-  await ben.join("large");
-  await ben.openChat();
-  /** @type {{method: string, offset: string | undefined}[]} */
-  const requests = [];
-  ann.page.on("request", (request) => requests.push({ method: request.method(), offset: request.headers()["upload-offset"] }));
-  const bytes = randomBytes(6_000_000);
-  // A slow line, as up from a phone; then none; then one again.
-  const line = await ann.page.createCDPSession();
-  /** @param {number} up bytes per second @param {boolean} [offline] */
-  const lineOf = (up, offline = false) => line.send("Network.emulateNetworkConditions", { offline, latency: 0, downloadThroughput: -1, uploadThroughput: up });
-  await lineOf(1_000_000);
-  await shares(ann, fileOf("large.bin", bytes));
-  await until("a part of it is there", async () => (await progress(ann)) > 2_000_000);
-  await lineOf(1_000_000, true);
-  await until("Ann is told of the break", async () => /Interrupted/.test(await ann.textOf("sendings")));
-  await lineOf(-1);
-  await until("it is there", async () => !await ann.shows("sending"));
-  const resumed = requests.filter(({ method, offset }) => method === "PATCH" && Number(offset) > 0);
-  assert.ok(resumed.length > 0, `it went on where it was: ${JSON.stringify(requests)}`);
-  await ben.reads(/large\.bin/);
-  assert.equal(sha(await takes(ben, "large.bin")), sha(bytes), "nothing is missing and nothing twice");
+  journey("an upload that breaks off goes on where it was, by itself, and another is cancelled", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    const ben = await scene.person(browser, server, "Ben");
+    await ann.join("large");
+    await ben.join("large");
+    await ben.openChat();
+    /** @type {{method: string, offset: string | undefined}[]} */
+    const requests = [];
+    ann.page.on("request", (request) => requests.push({ method: request.method(), offset: request.headers()["upload-offset"] }));
+    const bytes = randomBytes(6_000_000);
+    // A slow line, as up from a phone; then none; then one again.
+    const line = await ann.page.createCDPSession();
+    /** @param {number} up bytes per second @param {boolean} [offline] */
+    const lineOf = (up, offline = false) => line.send("Network.emulateNetworkConditions", { offline, latency: 0, downloadThroughput: -1, uploadThroughput: up });
+    await lineOf(1_000_000);
+    await shares(ann, fileOf("large.bin", bytes));
+    await until("a part of it is there", async () => (await progress(ann)) > 2_000_000);
+    await lineOf(1_000_000, true);
+    await until("Ann is told of the break", async () => /Interrupted/.test(await ann.textOf("sendings")));
+    await lineOf(-1);
+    await until("it is there", async () => !await ann.shows("sending"));
+    const resumed = requests.filter(({ method, offset }) => method === "PATCH" && Number(offset) > 0);
+    assert.ok(resumed.length > 0, `it went on where it was: ${JSON.stringify(requests)}`);
+    await ben.reads(/large\.bin/);
+    assert.equal(sha(await takes(ben, "large.bin")), sha(bytes), "nothing is missing and nothing twice");
 
-  await lineOf(200_000);
-  await shares(ann, fileOf("mistake.bin", bytes));
-  await ann.find("cancel-file");
-  await ann.click("cancel-file");
-  await until("nothing is on its way", async () => !await ann.shows("sending"));
-  await until("the server was told", () => requests.some(({ method }) => method === "DELETE"));
-  assert.ok(!/mistake/.test(await ben.textOf("chat-log")));
-});
+    await lineOf(200_000);
+    await shares(ann, fileOf("mistake.bin", bytes));
+    await ann.find("cancel-file");
+    await ann.click("cancel-file");
+    await until("nothing is on its way", async () => !await ann.shows("sending"));
+    await until("the server was told", () => requests.some(({ method }) => method === "DELETE"));
+    assert.ok(!/mistake/.test(await ben.textOf("chat-log")));
+  });
 
-journey("a file for one alone is seen by nobody else; pasted and dropped ones are shared; a host can turn files off", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  const ben = await scene.person(browser, server, "Ben");
-  const cay = await scene.person(browser, server, "Cay");
-  for (const person of [ann, ben, cay]) {
-    await person.join("three", { camera: false });
-    await person.openChat();
-  }
-  await ann.seesTilesOf(ben, cay);
-  await ann.page.click(".room-count");
-  await ann.page.click(`${handle("participants")} [data-session="${ben.session}"] [aria-haspopup]`);
-  await ann.click("write-privately");
-  await shares(ann, fileOf("for-ben.txt", Buffer.from("only you")));
-  await ben.reads(/To you alone[^]*for-ben\.txt/);
-  await ann.page.keyboard.press("Escape");
+  journey("a file for one alone is seen by nobody else; pasted and dropped ones are shared; a host can turn files off", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    const ben = await scene.person(browser, server, "Ben");
+    const cay = await scene.person(browser, server, "Cay");
+    for (const person of [ann, ben, cay]) {
+      await person.join("three", { camera: false });
+      await person.openChat();
+    }
+    await ann.seesTilesOf(ben, cay);
+    await ann.page.click(".room-count");
+    await ann.page.click(`${handle("participants")} [data-session="${ben.session}"] [aria-haspopup]`);
+    await ann.click("write-privately");
+    await shares(ann, fileOf("for-ben.txt", Buffer.from("only you")));
+    await ben.reads(/To you alone[^]*for-ben\.txt/);
+    await ann.page.keyboard.press("Escape");
 
-  await hands(ann, "paste", "pasted.txt");
-  await cay.reads(/pasted\.txt/);
-  await hands(ann, "drop", "dropped.txt");
-  await cay.reads(/dropped\.txt/);
-  assert.ok(!/for-ben/.test(await cay.textOf("chat-log")), "nobody else learns of it");
+    await hands(ann, "paste", "pasted.txt");
+    await cay.reads(/pasted\.txt/);
+    await hands(ann, "drop", "dropped.txt");
+    await cay.reads(/dropped\.txt/);
+    assert.ok(!/for-ben/.test(await cay.textOf("chat-log")), "nobody else learns of it");
 
-  await ann.click("room-settings");
-  await ann.click("policy-files");
-  await until("Ben has no way to share", async () => await ben.page.$(handle("file-input")) === null);
-  await hands(ben, "drop", "refused.txt");
-  await ben.isTold(/turned off sharing files/);
+    await ann.click("room-settings");
+    await ann.click("policy-files");
+    await until("Ben has no way to share", async () => await ben.page.$(handle("file-input")) === null);
+    await hands(ben, "drop", "refused.txt");
+    await ben.isTold(/turned off sharing files/);
+  });
 });
 
 /** @param {string} name @param {Buffer} bytes */

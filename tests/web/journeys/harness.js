@@ -3,14 +3,18 @@
 // A journey is a test in the words of the people in it. Each is bounded in time; when it fails, each person's page, console and
 // messages are kept under target/test-artifacts/, beside the server's log.
 
+import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { artifact, slug } from "./harness/artifacts.js";
 import { Person } from "./harness/person.js";
+import { Postgres } from "./harness/postgres.js";
+import { Server } from "./harness/server.js";
 import { pause } from "./harness/wait.js";
 
 export { LOCAL_NAME, TestAuthority, chromium, firefox } from "./harness/browser.js";
 export { Person, handle } from "./harness/person.js";
+export { Postgres } from "./harness/postgres.js";
 export { BINARY, Server, temporaryFolder } from "./harness/server.js";
 export { pause, until } from "./harness/wait.js";
 
@@ -81,4 +85,30 @@ export function journey(title, story) {
       await scene.end();
     }
   });
+}
+
+/**
+ * The same journeys on either database: each in a server of its own, all of one database in the same.
+ * @param {string} name
+ * @param {(journey: (title: string, story: (scene: Scene, server: Server) => Promise<void>) => void) => void} tell
+ */
+export function onBothDatabases(name, tell) {
+  for (const database of ["SQLite", "PostgreSQL"]) {
+    describe(`on ${database}`, { concurrency: 1 }, () => {
+      /** @type {Postgres | undefined} */
+      let postgres;
+      /** @type {Server} */
+      let server;
+      before(async () => {
+        if (database === "PostgreSQL") postgres = await Postgres.start();
+        server = await Server.start({ name: `${name}-${database}`, flags: postgres ? ["--database-url", postgres.database("journeys")] : [] });
+      });
+      after(async () => {
+        const status = await server?.stop();
+        await postgres?.stop();
+        assert.equal(status, 0, "the server ends well");
+      });
+      tell((title, story) => journey(title, (scene) => story(scene, server)));
+    });
+  }
 }

@@ -2,192 +2,190 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { Server, chromium, handle, journey, until } from "./harness.js";
+import { chromium, handle, onBothDatabases, until } from "./harness.js";
 
 /** @typedef {import("./harness.js").Person} Person */
-/** @type {Server} */
-let server;
 /** @type {import("puppeteer-core").Browser} */
 let browser;
 
 before(async () => {
-  server = await Server.start({ name: "kept" });
   browser = await chromium();
 });
 
 after(async () => {
   await browser?.close();
-  assert.equal(await server?.stop(), 0, "the server ends well");
 });
 
-journey("a room is made, found in the list without a reload, and opened by its password; its maker is host again on return", async (scene) => {
-  const ben = await scene.person(browser, server, "Ben");
-  const ann = await scene.person(browser, server, "Ann");
-  await ben.page.goto(ben.address("/"));
-  await ben.find("no-rooms");
+onBothDatabases("kept", (journey) => {
+  journey("a room is made, found in the list without a reload, and opened by its password; its maker is host again on return", async (scene, server) => {
+    const ben = await scene.person(browser, server, "Ben");
+    const ann = await scene.person(browser, server, "Ann");
+    await ben.page.goto(ben.address("/"));
+    await ben.find("no-rooms");
 
-  await creates(ann, "Garden", { password: "open sesame" });
-  await ann.enter();
-  await ann.find("room-settings");
-  assert.ok(!ann.page.url().includes("#"), "no secret in the address");
-  await until("Ben's list has the room, somebody in it, and its password's mark", async () => /Garden[^]*Needs a password[^]*1 of/.test(await listed(ben)));
+    await creates(ann, "Garden", { password: "open sesame" });
+    await ann.enter();
+    await ann.find("room-settings");
+    assert.ok(!ann.page.url().includes("#"), "no secret in the address");
+    await until("Ben's list has the room, somebody in it, and its password's mark", async () => /Garden[^]*Needs a password[^]*1 of/.test(await listed(ben)));
 
-  await ben.click("listed-room");
-  await ben.find("name-input");
-  await ben.knock();
-  await ben.isTold(/opens with a password/);
-  await ben.fill("password-input", "close sesame");
-  await ben.click("join");
-  await ben.isTold(/That password does not open this room/);
-  assert.equal(await ben.page.$eval(handle("password-input"), (input) => input.getAttribute("aria-invalid")), "true", "said at the field");
-  await ben.fill("password-input", "open sesame");
-  await ben.click("join");
-  await ben.isInside();
-  await ann.seesAndHears(ben);
-  assert.equal(await ben.shows("room-settings"), false, "whoever comes by the password is a guest");
-  await ben.reload();
+    await ben.click("listed-room");
+    await ben.find("name-input");
+    await ben.knock();
+    await ben.isTold(/opens with a password/);
+    await ben.fill("password-input", "close sesame");
+    await ben.click("join");
+    await ben.isTold(/That password does not open this room/);
+    assert.equal(await ben.page.$eval(handle("password-input"), (input) => input.getAttribute("aria-invalid")), "true", "said at the field");
+    await ben.fill("password-input", "open sesame");
+    await ben.click("join");
+    await ben.isInside();
+    await ann.seesAndHears(ben);
+    assert.equal(await ben.shows("room-settings"), false, "whoever comes by the password is a guest");
+    await ben.reload();
 
-  await ann.leave();
-  await ben.leave();
-  await ann.join("Garden");
-  await ann.find("room-settings");
-});
+    await ann.leave();
+    await ben.leave();
+    await ann.join("Garden");
+    await ann.find("room-settings");
+  });
 
-journey("the list of rooms is searched and read page by page, and a name is taken once", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  for (let n = 0; n < 23; n += 1) await makes(server, { name: `Shelf ${String(n).padStart(2, "0")}`, listed: true });
-  await makes(server, { name: "Shelf hidden", listed: false });
-  await ann.page.goto(ann.address("/"));
-  await ann.find("room-list");
-  await ann.fill("room-search", "shelf");
-  await until("twenty of them", async () => (await ann.page.$$(handle("listed-room"))).length === 20);
-  await ann.click("more-rooms");
-  await until("all of them", async () => (await ann.page.$$(handle("listed-room"))).length === 23);
-  await ann.fill("room-search", "SHELF 07");
-  await until("one of them", async () => (await ann.page.$$(handle("listed-room"))).length === 1);
-  await ann.fill("room-search", "hidden");
-  await ann.find("no-rooms");
+  journey("the list of rooms is searched and read page by page, and a name is taken once", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    for (let n = 0; n < 23; n += 1) await makes(server, { name: `Shelf ${String(n).padStart(2, "0")}`, listed: true });
+    await makes(server, { name: "Shelf hidden", listed: false });
+    await ann.page.goto(ann.address("/"));
+    await ann.find("room-list");
+    await ann.fill("room-search", "shelf");
+    await until("twenty of them", async () => (await ann.page.$$(handle("listed-room"))).length === 20);
+    await ann.click("more-rooms");
+    await until("all of them", async () => (await ann.page.$$(handle("listed-room"))).length === 23);
+    await ann.fill("room-search", "SHELF 07");
+    await until("one of them", async () => (await ann.page.$$(handle("listed-room"))).length === 1);
+    await ann.fill("room-search", "hidden");
+    await ann.find("no-rooms");
 
-  await ann.click("create-room");
-  await ann.fill("create-name", "shelf 07");
-  await ann.click("create-now");
-  await ann.isTold(/A room of that name exists already/);
-  await ann.fill("create-name", "Shelf 99");
-  await ann.click("create-now");
-  await ann.find("name-input");
-  assert.match(ann.page.url(), /\/r\/Shelf%2099/);
-});
+    await ann.click("create-room");
+    await ann.fill("create-name", "shelf 07");
+    await ann.click("create-now");
+    await ann.isTold(/A room of that name exists already/);
+    await ann.fill("create-name", "Shelf 99");
+    await ann.click("create-now");
+    await ann.find("name-input");
+    assert.match(ann.page.url(), /\/r\/Shelf%2099/);
+  });
 
-journey("a link that invites once opens the room past password and waiting room, once; a revoked one never", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  const ben = await scene.person(browser, server, "Ben");
-  const cay = await scene.person(browser, server, "Cay");
-  await creates(ann, "Club", { password: "secret", waitingRoom: true });
-  await ann.enter();
-  const once = await invites(ann);
-  assert.match(once, /#invite=/);
+  journey("a link that invites once opens the room past password and waiting room, once; a revoked one never", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    const ben = await scene.person(browser, server, "Ben");
+    const cay = await scene.person(browser, server, "Cay");
+    await creates(ann, "Club", { password: "secret", waitingRoom: true });
+    await ann.enter();
+    const once = await invites(ann);
+    assert.match(once, /#invite=/);
 
-  await ben.page.goto(inEnglish(once));
-  await ben.find("name-input");
-  assert.ok(!ben.page.url().includes("invite"), "the secret is gone from the address bar");
-  await ben.page.reload();
-  await ben.enter();
-  await ann.seesTilesOf(ben);
-  await ben.reload();
-  await ann.seesTilesOf(ben);
+    await ben.page.goto(inEnglish(once));
+    await ben.find("name-input");
+    assert.ok(!ben.page.url().includes("invite"), "the secret is gone from the address bar");
+    await ben.page.reload();
+    await ben.enter();
+    await ann.seesTilesOf(ben);
+    await ben.reload();
+    await ann.seesTilesOf(ben);
 
-  await cay.page.goto(inEnglish(once));
-  await cay.knock();
-  await cay.isTold(/invitation opens nothing any more/);
-  await cay.knock();
-  await cay.isTold(/opens with a password/);
+    await cay.page.goto(inEnglish(once));
+    await cay.knock();
+    await cay.isTold(/invitation opens nothing any more/);
+    await cay.knock();
+    await cay.isTold(/opens with a password/);
 
-  const many = await invites(ann, { role: "host", uses: "any" });
-  await ann.click("room-settings");
-  await ann.click("open-invite");
-  await ann.click("revoke");
-  await until("none is good any more", async () => await ann.page.$(handle("invites")) === null);
-  await cay.page.goto("about:blank");
-  await cay.page.goto(inEnglish(many));
-  await cay.knock();
-  await cay.isTold(/invitation opens nothing any more/);
-  await shuts(ann);
+    const many = await invites(ann, { role: "host", uses: "any" });
+    await ann.click("room-settings");
+    await ann.click("open-invite");
+    await ann.click("revoke");
+    await until("none is good any more", async () => await ann.page.$(handle("invites")) === null);
+    await cay.page.goto("about:blank");
+    await cay.page.goto(inEnglish(many));
+    await cay.knock();
+    await cay.isTold(/invitation opens nothing any more/);
+    await shuts(ann);
 
-  const again = await invites(ann, { role: "host", uses: "any" });
-  await cay.page.goto("about:blank");
-  await cay.page.goto(inEnglish(again));
-  await cay.enter();
-  await cay.find("room-settings");
-  for (const person of [ann, ben, cay]) for (const url of person.asked) assert.ok(!url.includes("invite="), "no secret was asked for in an address");
-});
+    const again = await invites(ann, { role: "host", uses: "any" });
+    await cay.page.goto("about:blank");
+    await cay.page.goto(inEnglish(again));
+    await cay.enter();
+    await cay.find("room-settings");
+    for (const person of [ann, ben, cay]) for (const url of person.asked) assert.ok(!url.includes("invite="), "no secret was asked for in an address");
+  });
 
-journey("a rename, a new size and the end of a room reach everyone in it", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  const ben = await scene.person(browser, server, "Ben");
-  await creates(ann, "Before", {});
-  await ann.enter();
-  await ben.join("Before");
-  await opens(ann, "open-keeping");
-  await ann.fill("keeping-name", "Afterwards");
-  await ann.fill("keeping-password", "new secret");
-  await ann.click("keeping-save");
-  await ben.isTold(/This room is called Afterwards now/);
-  await until("Ben's address is the new one", () => /\/r\/Afterwards\?/.test(ben.page.url()));
-  await ben.reload();
-  await ann.seesTilesOf(ben);
-  await opens(ann, "open-keeping");
-  await ann.fill("keeping-capacity", "2");
-  await ann.click("keeping-save");
-  await ben.isTold(/up to 2 people/);
+  journey("a rename, a new size and the end of a room reach everyone in it", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    const ben = await scene.person(browser, server, "Ben");
+    await creates(ann, "Before", {});
+    await ann.enter();
+    await ben.join("Before");
+    await opens(ann, "open-keeping");
+    await ann.fill("keeping-name", "Afterwards");
+    await ann.fill("keeping-password", "new secret");
+    await ann.click("keeping-save");
+    await ben.isTold(/This room is called Afterwards now/);
+    await until("Ben's address is the new one", () => /\/r\/Afterwards\?/.test(ben.page.url()));
+    await ben.reload();
+    await ann.seesTilesOf(ben);
+    await opens(ann, "open-keeping");
+    await ann.fill("keeping-capacity", "2");
+    await ann.click("keeping-save");
+    await ben.isTold(/up to 2 people/);
 
-  const cay = await scene.person(browser, server, "Cay");
-  await cay.visit("Afterwards");
-  await cay.knock();
-  await cay.isTold(/This room is full|opens with a password/);
-  await opens(ann, "open-keeping");
-  await ann.click("delete-room");
-  await ann.click("confirm-delete");
-  await ben.isTold(/messages and files are gone/);
-  assert.match(await ben.page.$eval("h1", (title) => title.textContent ?? ""), /This room was deleted/);
-  await ann.isTold(/messages and files are gone/);
-});
+    const cay = await scene.person(browser, server, "Cay");
+    await cay.visit("Afterwards");
+    await cay.knock();
+    await cay.isTold(/This room is full|opens with a password/);
+    await opens(ann, "open-keeping");
+    await ann.click("delete-room");
+    await ann.click("confirm-delete");
+    await ben.isTold(/messages and files are gone/);
+    assert.match(await ben.page.$eval("h1", (title) => title.textContent ?? ""), /This room was deleted/);
+    await ann.isTold(/messages and files are gone/);
+  });
 
-journey("somebody removed, not banned, may join again by a button", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  const ben = await scene.person(browser, server, "Ben");
-  await ann.join("again");
-  await ben.join("again");
-  await ann.seesTilesOf(ben);
-  await ann.page.click(".room-count");
-  await ann.page.click(`${handle("participants")} [data-session="${ben.session}"] [aria-haspopup]`);
-  await ann.click("remove");
-  await ann.click("confirm-remove");
-  await ben.isTold(/A host ended your visit/);
-  await ben.page.click(".ended [data-kind=main]");
-  await ben.enter();
-  await ann.seesTilesOf(ben);
-});
+  journey("somebody removed, not banned, may join again by a button", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    const ben = await scene.person(browser, server, "Ben");
+    await ann.join("again");
+    await ben.join("again");
+    await ann.seesTilesOf(ben);
+    await ann.page.click(".room-count");
+    await ann.page.click(`${handle("participants")} [data-session="${ben.session}"] [aria-haspopup]`);
+    await ann.click("remove");
+    await ann.click("confirm-remove");
+    await ben.isTold(/A host ended your visit/);
+    await ben.page.click(".ended [data-kind=main]");
+    await ben.enter();
+    await ann.seesTilesOf(ben);
+  });
 
-journey("after everyone has left, what was said is there for whoever returns", async (scene) => {
-  const ann = await scene.person(browser, server, "Ann");
-  await creates(ann, "Diary", {});
-  await ann.enter();
-  for (let n = 1; n <= 60; n += 1) await ann.say(`line ${n}`);
-  await ann.reads(/line 60/);
-  await ann.leave();
-  const ben = await scene.person(browser, server, "Ben");
-  await ben.join("Diary");
-  await ben.openChat();
-  await ben.reads(/line 60/);
-  assert.ok(!/line 10\b/.test(await ben.textOf("chat-log")), "page by page");
-  await ben.click("history-more");
-  await ben.reads(/line 1\b[^]*line 2\b[^]*line 59[^]*line 60/);
-  await until("there is no more", async () => !await ben.shows("history-more"));
+  journey("after everyone has left, what was said is there for whoever returns", async (scene, server) => {
+    const ann = await scene.person(browser, server, "Ann");
+    await creates(ann, "Diary", {});
+    await ann.enter();
+    for (let n = 1; n <= 60; n += 1) await ann.say(`line ${n}`);
+    await ann.reads(/line 60/);
+    await ann.leave();
+    const ben = await scene.person(browser, server, "Ben");
+    await ben.join("Diary");
+    await ben.openChat();
+    await ben.reads(/line 60/);
+    assert.ok(!/line 10\b/.test(await ben.textOf("chat-log")), "page by page");
+    await ben.click("history-more");
+    await ben.reads(/line 1\b[^]*line 2\b[^]*line 59[^]*line 60/);
+    await until("there is no more", async () => !await ben.shows("history-more"));
 
-  await ann.join("Diary");
-  await ann.say("line 61");
-  await ben.reads(/line 61/);
-  await until("Ann is told that Ben has read it", async () => /Read by everyone/.test(await ann.textOf("read-by")));
+    await ann.join("Diary");
+    await ann.say("line 61");
+    await ben.reads(/line 61/);
+    await until("Ann is told that Ben has read it", async () => /Read by everyone/.test(await ann.textOf("read-by")));
+  });
 });
 
 /** Makes a room by the first page and stands before its door. @param {Person} person @param {string} name @param {{password?: string, waitingRoom?: boolean}} how */
@@ -203,7 +201,7 @@ async function creates(person, name, { password, waitingRoom }) {
   await person.seesItself();
 }
 
-/** Makes a room as a program would. @param {Server} server @param {Record<string, unknown>} wanted */
+/** Makes a room as a program would. @param {import("./harness.js").Server} server @param {Record<string, unknown>} wanted */
 async function makes(server, wanted) {
   const page = await browser.newPage();
   try {
