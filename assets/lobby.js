@@ -80,7 +80,8 @@ export class Lobby {
         void this.load();
       }, REOPEN);
     };
-    for (const type of ["room-created", "room-changed"]) events.addEventListener(type, (event) => this.#told(event, (list, room) => changed(was(list, room), room)));
+    for (const type of ["room-created", "room-changed"]) events.addEventListener(type, (event) => this.#told(event, changed));
+    events.addEventListener("reload", () => void this.load()); // more has happened than is told again
     events.addEventListener("room-deleted", (event) => this.#told(event, (list, room) => gone(list, room.name)));
   }
 
@@ -131,6 +132,3 @@ export class Lobby {
     } catch { /* a newer server may tell more than we understand */ }
   }
 }
-
-/** A room that was renamed goes from its old place. @param {List} list @param {{was?: unknown}} room */
-const was = (list, room) => (typeof room.was === "string" ? gone(list, room.was) : list);

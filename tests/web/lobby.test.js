@@ -67,6 +67,9 @@ test("after the events broke off, the list is asked for anew", async () => {
   events.onopen?.();
   await settled();
   assert.deepEqual(names(lobby.list.value), ["r2"]);
+  events.tell("reload", {});
+  await settled();
+  assert.deepEqual(names(lobby.list.value), ["r3"], "or when the server says so");
 });
 
 test("an answer to an older question is not shown, and a failed one says so", async () => {
