@@ -75,8 +75,12 @@ export function forgetInvitation() {
 /** Rooms compare without case. @param {string} room */
 const fold = (room) => room.normalize("NFC").trim().toLowerCase();
 
+/** What a browser that keeps nothing would have kept: the creator is host while the page lives. @type {{name: string, token: string}[] | null} */
+let unkept = null;
+
 /** @returns {{name: string, token: string}[]} */
 function hosts() {
+  if (unkept) return unkept;
   try {
     const kept = JSON.parse(localStorage.getItem(HOSTS) ?? "[]");
     return Array.isArray(kept) ? kept.filter((one) => typeof one?.name === "string" && typeof one?.token === "string") : [];
@@ -89,5 +93,7 @@ function hosts() {
 function keepHosts(all) {
   try {
     localStorage.setItem(HOSTS, JSON.stringify(all.slice(-HOSTS_MAX)));
-  } catch { /* a browser that keeps nothing: the creator is host while the tab lives */ }
+  } catch {
+    unkept = all.slice(-HOSTS_MAX);
+  }
 }
