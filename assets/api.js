@@ -85,14 +85,14 @@ export class Api {
     await this.#json("DELETE", `${at(room)}/invites/${encodeURIComponent(id)}`, { bearer });
   }
 
-  /** What people shared here and we may see. @param {string} room @param {string} bearer @returns {Promise<{files: import("./message.js").SharedFile[]}>} */
-  files(room, bearer) {
-    return this.#json("GET", `${at(room)}/files`, { bearer });
+  /** What people shared here and we may see, the newest part first. @param {string} room @param {string} bearer @param {string} [cursor] of the part before @returns {Promise<{files: import("./message.js").SharedFile[], next?: string}>} */
+  files(room, bearer, cursor) {
+    return this.#json("GET", `${at(room)}/files${cursor ? `?${new URLSearchParams({ cursor })}` : ""}`, { bearer });
   }
 
   /** An address that opens a file for five minutes without a bearer. @param {string} url the file's own @param {string} bearer @returns {Promise<string>} */
   async link(url, bearer) {
-    return (await this.#json("POST", `${url.replace(BASE, "")}/link`, { bearer })).url;
+    return (await this.#json("GET", `${url.replace(BASE, "")}/link`, { bearer })).url;
   }
 
   /**

@@ -81,10 +81,10 @@ export class Files {
     this.#links.clear();
   }
 
-  /** What people shared before we came. @returns {Promise<SharedFile[]>} */
-  async list() {
+  /** What people shared before we came, part by part, the newest first. @param {string} [cursor] @returns {Promise<{files: SharedFile[], next?: string}>} */
+  async list(cursor) {
     const bearer = this.bearer();
-    return bearer ? (await this.api.files(this.room(), bearer)).files : [];
+    return bearer ? this.api.files(this.room(), bearer, cursor) : { files: [] };
   }
 
   /** An address that opens this file for a few minutes, also for an `<img>` or a `<video>`. @param {SharedFile} file @returns {Promise<string>} */

@@ -27,6 +27,8 @@ const TYPING_EVERY = 3_000;
 const TYPING_FOR = 5_000;
 /** Lines of older chat asked for at once: a screenful. */
 const HISTORY_PAGE = 50;
+/** Files listed in the chat at most; whoever goes further back reads lines alone. */
+const FILES_MAX = 500;
 /** Refusals that mean that what we showed at the door opens nothing any more. */
 const WORTHLESS = new Set(["unauthorized", "notfound"]);
 /** How many random names are tried before giving up; each is one of 10^15. */
@@ -308,6 +310,10 @@ export class Session {
         }, TYPING_FOR));
         return;
       }
+      case "history":
+        this.#apply(message);
+        if (this.#olderFiles) void this.#listFiles(this.#olderFiles);
+        return;
       case "error":
         this.#refused(message);
         return;
@@ -396,11 +402,28 @@ export class Session {
     if (this.state.peek().screen === "prejoin") this.#leaveRoom();
   }
 
-  /** What was shared before we came. */
-  async #listFiles() {
-    const { roomName, me } = this.state.peek();
-    const files = await this.files.list().catch(() => []);
-    if (files.length > 0 && this.state.peek().me === me && this.state.peek().roomName === roomName) this.happen({ type: "files", files });
+  /** What was shared before we came, as far back as the lines that are here. @param {string} [from] */
+  async #listFiles(from) {
+    const sessionId = this.state.peek().me?.sessionId;
+    this.#olderFiles = "";
+    for (let cursor = from, first = true; first || cursor; first = false) {
+      const page = await this.files.list(cursor).catch(() => null);
+      if (!page || this.state.peek().me?.sessionId !== sessionId) return;
+      this.happen({ type: "files", files: page.files });
+      cursor = page.next ?? "";
+      const { chat, older } = this.state.peek();
+      const begin = chat.find((line) => line.kind === "said");
+      const reached = older && begin?.kind === "said" && (page.files[0]?.time ?? 0) < begin.time;
+      if (reached || this.#filesBefore() >= FILES_MAX) {
+        this.#olderFiles = cursor;
+        return;
+      }
+    }
+  }
+  #olderFiles = "";
+
+  #filesBefore() {
+    return this.state.peek().chat.filter(({ kind }) => kind === "file").length;
   }
 
   /** Tells how far we have read, while the chat is looked at. */
@@ -447,7 +470,7 @@ export class Session {
     this.#wish = null;
     this.#resume = this.#seat = "";
     this.#elders = null;
-    this.#pass = this.#shown = "";
+    this.#pass = this.#shown = this.#olderFiles = "";
     this.#read = 0;
     this.files.stop();
     this.speakers.stop();

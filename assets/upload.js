@@ -138,7 +138,7 @@ export class Upload {
   /** Waits, begins anew, or gives up. @param {number} status */
   async #stumble(status) {
     const refused = errorOf(Math.max(0, status), this.#said);
-    const broken = status < 0 || status === 401 || (status === 409 && refused !== "space") || status === 423 || status === 429 || status === 460 || status >= 500 && status !== 507;
+    const broken = status < 0 || status === 401 || (status === 409 && refused !== "space") || status === 408 || status === 423 || status === 429 || status === 460 || status >= 500 && status !== 507;
     if ((status === 404 || status === 410) && this.#url && !this.#renewed) {
       this.#url = ""; // the server forgot it: once more from the start
       this.#renewed = true;
