@@ -52,7 +52,7 @@ export const CHAT_LINES = 1000;
 const REACTIONS = 24;
 
 /** Errors of a login: the person is back before the door. */
-const REFUSALS = new Set(["full", "invalid", "password", "locked", "banned", "denied", "failed", "notfound", "unauthorized"]);
+const REFUSALS = new Set(["full", "invalid", "password", "locked", "banned", "denied", "failed", "invitation", "notfound", "unauthorized"]);
 
 /** What an error means that is about an act in the room, not about getting in. @type {Record<string, string>} */
 const INSIDE = { denied: "notallowed", notfound: "gone" };

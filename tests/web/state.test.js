@@ -190,7 +190,7 @@ test("unread counts what others said while nobody looked", () => {
   assert.equal(act(state, { type: "watched", watched: true }).unread, 0);
 });
 
-for (const type of ["full", "invalid", "password", "locked", "banned", "notfound", "unauthorized"]) {
+for (const type of ["full", "invalid", "password", "locked", "banned", "notfound", "unauthorized", "invitation"]) {
   test(`a login refused with ${type} leads back before the door, with the reason`, () => {
     const state = after(act(atTheDoor(), { type: "link", link: "open" }), error(type));
     assert.equal(state.screen, "prejoin");

@@ -101,7 +101,7 @@ export function onBothDatabases(name, tell) {
       let server;
       before(async () => {
         if (database === "PostgreSQL") postgres = await Postgres.start();
-        server = await Server.start({ name: `${name}-${database}`, flags: postgres ? ["--database-url", postgres.database("journeys")] : [] });
+        server = await Server.start({ name: `${name}-${database}`, flags: ["--rooms-per-hour", "500", ...(postgres ? ["--database-url", postgres.database("journeys")] : [])] });
       });
       after(async () => {
         const status = await server?.stop();
