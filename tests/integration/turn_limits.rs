@@ -7,6 +7,7 @@ use stun::attributes::*;
 use stun::message::*;
 use turnstone::turn::{FixedUser, Limits, Rate, Settings};
 
+use crate::https_harness::PATIENCE;
 use crate::turn::TestRelay;
 use crate::turn_client::Client;
 use crate::turn_program::{ON_IPV4, Program};
@@ -237,6 +238,11 @@ fn what_is_typed_about_limits_and_workers_reaches_the_relay() {
         &["--relay-allow", "127.0.0.0/8"],
     ];
     let program = Program::start(&flags.concat());
+    // Each thread takes its name when it begins to run, which may be after the server says that it listens.
+    let begun = Instant::now();
+    while program.workers() < 3 && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     assert_eq!(program.workers(), 3);
     let mut clients = [program.client(), program.client(), program.client()];
     assert_eq!(clients.each_mut().map(code), [200, 200, 486]);
