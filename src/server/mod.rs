@@ -143,8 +143,9 @@ impl Server {
         let external = address::external_addresses(&turn.external_ips, &web.domains).await;
         let tls = Tls::load(&web, &data_dir, &own_names(&web.domains, &external))?;
         let store = Store::open(store, &data_dir).await?;
-        upkeep::begin(&store).await;
         let bound = Listeners::bind(&web, &turn, &admin)?;
+        // Only now: whoever starts a second server by mistake must not clear what the first one's rooms have.
+        upkeep::begin(&store).await;
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

@@ -119,6 +119,25 @@ async fn a_store_that_cannot_be_opened_is_told_before_any_port_is_bound() {
 }
 
 #[tokio::test]
+async fn a_server_that_finds_its_ports_taken_clears_nothing_of_the_one_that_has_them() {
+    let server = TestServer::start().await;
+    let store = Store::open(Settings::default(), &server.dir).await.unwrap();
+    let shelf = store.create_shelf(&name("tea"), 1).await.unwrap();
+    let mut config = Config {
+        data_dir: server.dir.clone(),
+        ..Config::default()
+    };
+    config.web.ssl_dir = Some(server.dir.join("ssl"));
+    config.web.https_listen = Some(server.addresses.https.clone());
+    let Err(error) = Server::start(config).await else {
+        panic!("it started");
+    };
+    assert!(matches!(error, StartError::Bind { .. }), "{error}");
+    store.room(shelf).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
 async fn what_has_ended_is_cleared_and_the_store_is_closed_at_the_end() {
     let data = Folder::new();
     let store = Store::open(Settings::default(), &data.0).await.unwrap();
