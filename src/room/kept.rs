@@ -198,10 +198,10 @@ impl Rooms {
             .collect()
     }
 
-    /// A room was made in the store. False, and nothing happens, when people are in one of that name that is not
-    /// kept.
+    /// A room was made in the store. False, and nothing happens, when people are in another of that name.
     pub fn kept_was_made(&mut self, record: &Record) -> bool {
-        if self.rooms.contains_key(&record.name) {
+        // Somebody may have entered it before we heard of it.
+        if self.is_another(&record.name, record.id) {
             return false;
         }
         self.doubt_answers(&[&record.name]);
@@ -210,11 +210,10 @@ impl Rooms {
     }
 
     /// What is set of a room was changed in the store, from `was` to `now_is`; `anew` says that the
-    /// password is another. False, and nothing happens, when people are in a room of the new name that is
-    /// not kept.
+    /// password is another. False, and nothing happens, when people are in another room of the new name.
     pub fn kept_was_changed(&mut self, was: &Record, now_is: &Record, now: Moment) -> bool {
         let is_renamed = was.name != now_is.name;
-        if is_renamed && self.rooms.contains_key(&now_is.name) {
+        if is_renamed && self.is_another(&now_is.name, now_is.id) {
             return false;
         }
         self.doubt_answers(&[&was.name, &now_is.name]);
@@ -268,6 +267,13 @@ impl Rooms {
             self.follow_policy(&after.name, None, now);
         }
         true
+    }
+
+    /// Whether the live room of that name is not the one kept as this.
+    fn is_another(&self, name: &RoomName, id: RoomId) -> bool {
+        self.rooms
+            .get(name)
+            .is_some_and(|room| room.id() != Some(id))
     }
 
     fn rename(&mut self, id: RoomId, from: &RoomName, to: &RoomName) {

@@ -222,6 +222,10 @@ impl Rooms {
             Err(trouble) => return self.refuse(peer, trouble.into()),
             Ok(Found::NotKept) => None,
             Ok(Found::Kept { record, shown }) => {
+                // People are in it under another name, which is being changed: one room does not live twice.
+                if self.kept.get(&record.id).is_some_and(|name| *name != room) {
+                    return self.refuse(peer, UNSETTLED);
+                }
                 if !self.rooms.contains_key(&room) {
                     self.open_kept(*record, now);
                 }

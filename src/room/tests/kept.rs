@@ -575,6 +575,37 @@ fn a_name_that_people_use_is_not_taken_from_them() {
 }
 
 #[test]
+fn whoever_enters_before_the_word_of_a_change_comes_is_in_the_same_room() {
+    let mut table = Table::keeping(record("tea"));
+    table.enter(1, "Ann", json!({}));
+    assert!(table.rooms.kept_was_made(&record("tea")), "her own");
+    // The store has another name for it, which is not known here yet.
+    table.store.rooms.clear();
+    table.put(record("coffee"), None);
+    let invite = (InviteId::random(), Role::Guest);
+    table.store.invites.insert("a", invite);
+    table.connect(2, true);
+    let login = json!({"roomrequest": "coffee", "username": "Bob", "invite": "a"});
+    table.act(2, "login", login);
+    assert_eq!(table.refused(2), "denied");
+    assert_eq!(table.gave_back(), 1);
+    assert_eq!(table.rooms.census(), Census { rooms: 1, seats: 1 });
+    let (was, now_is) = (record("tea"), record("coffee"));
+    assert!(table.rooms.kept_was_changed(&was, &now_is, table.now));
+    table.collect();
+    table.login(2, "coffee", "Bob");
+    let room = table.told(2, "room");
+    assert_eq!(room["participants"][0]["username"], "Ann");
+    // And where nobody was before.
+    let mut table = Table::keeping(record("coffee"));
+    table.join(1, "coffee", "Ann");
+    assert!(table.rooms.kept_was_changed(&was, &now_is, table.now));
+    table.login(2, "coffee", "Bob");
+    let room = table.told(2, "room");
+    assert_eq!(room["participants"][0]["username"], "Ann");
+}
+
+#[test]
 fn deleting_a_room_ends_every_seat_in_it_with_a_word() {
     let mut table = Table::keeping(record("tea"));
     table.enter_as_host(1, "Ann");
