@@ -131,7 +131,24 @@ impl Api {
             Standing::Seat { info, .. } if info.role != Role::Host => {
                 Err(Problem::denied("Only a host of the room may do that."))
             }
-            _ => self.kept_room(name, ask.now).await,
+            standing => self.kept_room_of(&standing, name, ask.now).await,
+        }
+    }
+
+    /// The kept room of that name. To somebody with a seat it is the room of that seat, and no other that was given
+    /// the name meanwhile.
+    pub(super) async fn kept_room_of(
+        &self,
+        standing: &Standing,
+        name: &RoomName,
+        now: u64,
+    ) -> Result<KeptRoom, Problem> {
+        let kept = self.kept_room(name, now).await?;
+        match standing {
+            Standing::Seat { info, .. } if info.kept != Some(kept.id) => {
+                Err(Problem::no_such_room())
+            }
+            _ => Ok(kept),
         }
     }
 }

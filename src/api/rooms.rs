@@ -312,7 +312,7 @@ impl Api {
         let name = ask.room()?;
         let standing = self.standing(&ask, &name, Scope::MessagesRead).await?;
         let [before, after, limit] = query(ask.uri.query(), ["before", "after", "limit"])?;
-        let reader = match standing {
+        let reader = match &standing {
             Standing::Seat { session, info } => {
                 if !self.history && info.role != Role::Host {
                     return Err(Problem::denied(
@@ -320,11 +320,11 @@ impl Api {
                          signaling has a message for that.",
                     ));
                 }
-                Some(session)
+                Some(*session)
             }
             Standing::Key | Standing::Host => None,
         };
-        let kept = self.kept_room(&name, ask.now).await?;
+        let kept = self.kept_room_of(&standing, &name, ask.now).await?;
         let window = Window {
             reader,
             before: before.as_deref().map(number).transpose()?,

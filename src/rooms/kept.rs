@@ -11,6 +11,11 @@ impl RoomsHandle {
     /// # Errors
     /// [`Error::Exists`] when a room of that name is kept, or people are in one that is not.
     pub async fn create(&self, room: NewRoom) -> Result<KeptRoom, Error> {
+        let this = self.clone();
+        to_its_end(async move { this.create_now(room).await }).await
+    }
+
+    async fn create_now(&self, room: NewRoom) -> Result<KeptRoom, Error> {
         let _changing = self.desk.changing.lock().await;
         if self.members(&room.settings.name).await.is_some() {
             return Err(Error::Exists);
@@ -34,6 +39,15 @@ impl RoomsHandle {
     /// # Errors
     /// [`Error::Exists`] when the new name is taken, [`Error::NotFound`] when the room is not kept.
     pub async fn change(
+        &self,
+        id: RoomId,
+        change: impl FnOnce(&mut RoomSettings) + Send + 'static,
+    ) -> Result<KeptRoom, Error> {
+        let this = self.clone();
+        to_its_end(async move { this.change_now(id, change).await }).await
+    }
+
+    async fn change_now(
         &self,
         id: RoomId,
         change: impl FnOnce(&mut RoomSettings) + Send,
@@ -76,6 +90,11 @@ impl RoomsHandle {
     /// # Errors
     /// [`Error::NotFound`] when it is not kept.
     pub async fn delete(&self, id: RoomId, now: u64) -> Result<(), Error> {
+        let this = self.clone();
+        to_its_end(async move { this.delete_now(id, now).await }).await
+    }
+
+    async fn delete_now(&self, id: RoomId, now: u64) -> Result<(), Error> {
         let _changing = self.desk.changing.lock().await;
         let was = self.desk.store.room(id).await?;
         self.desk.store.delete_room(id, now).await?;
@@ -121,4 +140,12 @@ impl RoomsHandle {
         }
         settled.ok_or(Error::NotFound)
     }
+}
+
+/// Does it in a task of its own: whoever asked may go, and the store and the owner must not know different things.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let ended = tokio::spawn(change).await;
+    ended.unwrap_or(Err(Error::Unavailable))
 }

@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use turnstone::id::{PeerId, RoomId, SessionId, Source};
 use turnstone::message::{FromPeer, Role};
@@ -13,7 +15,7 @@ use turnstone::store::password::Passwords;
 use turnstone::store::{Error, NewInvite, NewRoom, RoomSettings, Store};
 use turnstone::token::{Claims, Kind, Tokens};
 
-use crate::harness::{Peer, TestServer};
+use crate::harness::{PATIENCE, Peer, TestServer};
 use crate::store::harness::{Place, name, on_both};
 
 on_both!(
@@ -34,6 +36,7 @@ on_both!(
     a_removed_person_may_come_back_to_a_kept_room,
     a_member_token_is_for_one_seat,
     a_program_knows_who_is_where_and_hears_the_news,
+    what_was_begun_is_done_whoever_lets_go_of_it,
     files_of_rooms_that_are_not_kept_end_with_them,
     a_store_that_fails_ends_no_room_with_people_in_it,
 );
@@ -670,6 +673,25 @@ async fn a_program_knows_who_is_where_and_hears_the_news(place: Place) {
         });
     }
     assert_eq!(heard, ["started", "joined", "left", "ended", "deleted"]);
+}
+
+async fn what_was_begun_is_done_whoever_lets_go_of_it(place: Place) {
+    let server = server(&place).await;
+    let rooms = server.rooms();
+    let mut news = rooms.news();
+    assert!(rooms.create(tea()).now_or_never().is_none());
+    let created = timeout(PATIENCE, news.recv()).await.unwrap().unwrap();
+    let News::Created(tea) = created else {
+        panic!("{created:?}");
+    };
+    let id = tea.kept.unwrap();
+    let rename = rooms.change(id, |settings| settings.name = name("Coffee"));
+    assert!(rename.now_or_never().is_none());
+    let changed = timeout(PATIENCE, news.recv()).await.unwrap().unwrap();
+    assert!(matches!(changed, News::Changed { now, .. } if now.room == name("Coffee")));
+    assert!(rooms.delete(id, now()).now_or_never().is_none());
+    let deleted = timeout(PATIENCE, news.recv()).await.unwrap().unwrap();
+    assert!(matches!(deleted, News::Deleted(place) if place.kept == Some(id)));
 }
 
 async fn files_of_rooms_that_are_not_kept_end_with_them(place: Place) {

@@ -10,6 +10,7 @@ use crate::store::harness::{Kind, Place, on_both};
 
 on_both!(
     a_seat_opens_what_its_person_may_do_and_no_more,
+    a_seat_opens_no_other_room_of_the_same_name,
     people_in_a_room_are_told_what_is_changed_by_the_api,
 );
 
@@ -36,6 +37,27 @@ async fn hears(peer: &mut Peer, kind: &str) -> Value {
             return message;
         }
     }
+}
+
+async fn a_seat_opens_no_other_room_of_the_same_name(place: Place) {
+    let server = ApiServer::start(place).await;
+    let ann = enter(&server, "Tea", "Ann", None).await;
+    assert_eq!(ann.room["you"]["role"], "host");
+    // As for a moment, when a room is made and the word of it has not come yet.
+    let store = server.store().await;
+    crate::store::harness::room(&store, "Tea").await;
+    let host = token(&ann);
+    for (method, path, body) in [
+        ("GET", "/rooms/Tea", Value::Null),
+        ("PATCH", "/rooms/Tea", json!({"locked": true})),
+        ("GET", "/rooms/Tea/messages", Value::Null),
+        ("POST", "/rooms/Tea/invites", json!({"role": "host"})),
+        ("DELETE", "/rooms/Tea", Value::Null),
+    ] {
+        let answer = server.ask(method, path, host, body).await;
+        answer.refused(404, "notfound");
+    }
+    store.close().await;
 }
 
 async fn a_seat_opens_what_its_person_may_do_and_no_more(place: Place) {
