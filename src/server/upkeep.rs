@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::rooms::RoomsHandle;
-use crate::store::{Error, Store, Swept};
+use crate::store::{CutShort, Error, Store, Swept};
 
 /// How often the store is asked whether it answers: as often as load balancers ask us.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -78,15 +78,18 @@ pub(super) async fn sweep(store: Store, rooms: RoomsHandle, stop: CancellationTo
     let mut due = interval(SWEEP_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(due.tick()).await.is_some() {
-        match stop.run_until_cancelled(store.sweep(now())).await {
-            Some(Ok(swept)) => {
-                rooms.swept(&swept.rooms).await;
-                say(&swept);
-            }
-            // The cause has been logged; the next one tries again.
-            Some(Err(Error::Unavailable)) => {}
-            Some(Err(error)) => warn!(%error, "what has ended could not be cleared"),
+        let (swept, failure) = match stop.run_until_cancelled(store.sweep(now())).await {
+            Some(Ok(swept)) => (swept, None),
+            Some(Err(CutShort { swept, cause })) => (swept, Some(cause)),
             None => return,
+        };
+        // Those that are gone are gone, whatever failed after them.
+        rooms.swept(&swept.rooms).await;
+        match failure {
+            None => say(&swept),
+            // The cause has been logged; the next one tries again.
+            Some(Error::Unavailable) => {}
+            Some(error) => warn!(%error, "what has ended could not be cleared"),
         }
     }
 }

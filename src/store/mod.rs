@@ -60,7 +60,7 @@ pub use messages::{Head, History, Message, NewMessage, Reaction, Window};
 pub use outbox::{Event, NewEvent};
 pub use rooms::{Ban, KeptRoom, NewRoom, Page, RoomSettings};
 pub use settings::{Bucket, DatabaseUrl, Settings};
-pub use sweep::Swept;
+pub use sweep::{CutShort, Swept};
 
 /// The handle to everything that is kept.
 #[derive(Clone)]

@@ -23,6 +23,13 @@ const INVITE_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long an event waits for its receiver to come back.
 const EVENT_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// How long a piece that could not be removed waits for the next try.
+const PUT_OFF: Duration = Duration::from_secs(60 * 60);
+
+/// How many pieces one burial fails to remove before it gives up: then it is the place that does not answer, and each
+/// try may take minutes.
+const FAILURES_MAX: u32 = 10;
+
 /// What a sweep has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -40,15 +47,32 @@ pub struct Swept {
     pub pieces: u64,
 }
 
+/// A sweep that did not get to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct CutShort {
+    /// What it has ended before.
+    pub swept: Swept,
+    /// Why it got no further.
+    pub cause: Error,
+}
+
 impl Store {
     /// Ends whatever was due by `now`, and removes the bytes of files that are gone. To be called
     /// every few minutes; it never holds others up for long.
     ///
     /// # Errors
     /// When the store is not available; what was ended before stays ended.
-    pub async fn sweep(&self, now: u64) -> Result<Swept, Error> {
+    pub async fn sweep(&self, now: u64) -> Result<Swept, CutShort> {
         let mut swept = Swept::default();
-        self.sweep_rooms(now, &mut swept).await?;
+        match self.sweep_into(&mut swept, now).await {
+            Ok(()) => Ok(swept),
+            Err(cause) => Err(CutShort { swept, cause }),
+        }
+    }
+
+    async fn sweep_into(&self, swept: &mut Swept, now: u64) -> Result<(), Error> {
+        self.sweep_rooms(now, swept).await?;
         let keep = &self.settings;
         if let Some(keep) = keep.keep_messages {
             let until = before(now, keep);
@@ -82,7 +106,7 @@ impl Store {
             )
             .await?;
         swept.pieces = self.bury(now).await?;
-        Ok(swept)
+        Ok(())
     }
 
     async fn sweep_rooms(&self, now: u64, swept: &mut Swept) -> Result<(), Error> {
@@ -147,12 +171,13 @@ impl Store {
         Ok(gone)
     }
 
-    /// Removes pieces that belong to no file, and says how many. The note of one goes after the piece itself.
+    /// Removes pieces that belong to no file, and says how many. The note of one goes after the piece itself. One that
+    /// cannot be removed is put off, and holds no other up.
     ///
     /// # Errors
     /// When the store is not available.
     pub async fn bury(&self, now: u64) -> Result<u64, Error> {
-        let mut buried = 0;
+        let (mut buried, mut failed) = (0, 0);
         for _ in 0..STEPS {
             let rows = sqlx::query("SELECT key FROM graves WHERE due <= $1 ORDER BY due LIMIT $2")
                 .bind(number(now))
@@ -164,11 +189,19 @@ impl Store {
             }
             for row in &rows {
                 let key: String = row.try_get("key")?;
-                self.blobs.delete(&key).await?;
+                let removed = self.blobs.delete(&key).await;
                 let mut tx = self.database.begin().await?;
-                forget(&mut tx, &key).await?;
+                match &removed {
+                    Ok(()) => forget(&mut tx, &key).await?,
+                    Err(_) => put_off(&mut tx, &key, now).await?,
+                }
                 tx.commit().await?;
-                buried += 1;
+                match removed {
+                    Ok(()) => buried += 1,
+                    // The cause has been logged.
+                    Err(_) if failed < FAILURES_MAX => failed += 1,
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(buried)
@@ -184,6 +217,15 @@ impl Store {
         tx.commit().await?;
         Ok(done.rows_affected())
     }
+}
+
+async fn put_off(tx: &mut Tx<'_>, key: &str, now: u64) -> Result<(), Error> {
+    sqlx::query("UPDATE graves SET due = $2 WHERE key = $1")
+        .bind(key)
+        .bind(number(now).saturating_add(milliseconds(PUT_OFF)))
+        .execute(tx.on())
+        .await?;
+    Ok(())
 }
 
 async fn forget(tx: &mut Tx<'_>, key: &str) -> Result<(), Error> {

@@ -1,12 +1,13 @@
 //! What ends by itself, with time as an argument.
 
+use std::fs;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use turnstone::id::SessionId;
 use turnstone::message::Role;
-use turnstone::store::{NewEvent, NewFile, NewInvite, Store, Swept, Window};
+use turnstone::store::{Error, NewEvent, NewFile, NewInvite, Store, Swept, Window};
 
 use super::files::ALL as ALL_FILES;
 use super::harness::{DAY, MINUTE, NOW, Place, message, name, new_room, on_both, room};
@@ -16,6 +17,7 @@ on_both!(
     old_messages_and_files_go_and_new_ones_stay,
     uploads_invitations_and_events_do_not_wait_for_ever,
     nothing_is_swept_before_its_time,
+    a_piece_that_cannot_be_removed_holds_nothing_up,
 );
 
 async fn rooms_end_by_date_by_idleness_and_when_forgotten(place: Place) {
@@ -151,4 +153,36 @@ async fn nothing_is_swept_before_its_time(place: Place) {
     for now in [0, NOW, NOW + MINUTE, NOW + 90 * DAY] {
         assert_eq!(store.sweep(now).await.unwrap(), Swept::default());
     }
+}
+
+async fn a_piece_that_cannot_be_removed_holds_nothing_up(place: Place) {
+    let store = place.open().await;
+    let fill = async |expires: u64, files: usize| {
+        let mut dated = new_room("dated");
+        dated.settings.expires = Some(expires);
+        let id = store.create_room(&dated).await.unwrap().id;
+        for _ in 0..files {
+            let file = store.create_file(&file(id, NOW)).await.unwrap();
+            let bytes = stream::iter([Ok::<_, ()>(Bytes::from_static(b"abc"))]);
+            store.receive(file.id, 0, bytes, NOW).await.unwrap();
+        }
+    };
+    fill(NOW + 1, 3).await;
+    let stuck = place.pieces().remove(0);
+    fs::remove_file(&stuck).unwrap();
+    fs::create_dir(&stuck).unwrap();
+    let swept = store.sweep(NOW + 1).await.unwrap();
+    assert_eq!((swept.rooms.len(), swept.pieces), (1, 2));
+    assert_eq!(store.sweep(NOW + 2).await.unwrap(), Swept::default());
+    fs::remove_dir(&stuck).unwrap();
+    assert_eq!(store.sweep(NOW + 61 * MINUTE).await.unwrap().pieces, 1);
+    // When nothing can be removed, the sweep ends, and still says which rooms have.
+    fill(NOW + DAY, 12).await;
+    for stuck in place.pieces() {
+        fs::remove_file(&stuck).unwrap();
+        fs::create_dir(&stuck).unwrap();
+    }
+    let cut = store.sweep(NOW + DAY).await.unwrap_err();
+    assert!(matches!(cut.cause, Error::Unavailable), "{cut}");
+    assert_eq!(cut.swept.rooms.len(), 1);
 }
