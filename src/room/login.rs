@@ -1,6 +1,5 @@
 //! Someone asks for a seat.
 
-use super::allowance::Allowance;
 use super::door::Pass;
 use super::{Effect, Moment, News, Peer, Presence, Room, Rooms, Seat, Want, Wish, resume, status};
 use crate::id::{DisplayName, PeerId, SessionId};
@@ -151,7 +150,6 @@ impl Rooms {
             chat_from: room.chat.newest(),
             read: 0,
             held: None,
-            pages: Allowance::default(),
             resume,
             presence: Presence::Here(peer),
         });

@@ -264,6 +264,7 @@ struct Peer {
     reserved: Option<RoomName>,
     wants: Want,
     knocks: Allowance,
+    pages: Allowance,
 }
 
 /// What a socket waits for.
@@ -309,7 +310,6 @@ struct Seat {
     read: u64,
     /// What waits until older messages have been fetched.
     held: Option<reading::Held>,
-    pages: Allowance,
     resume: resume::Generations,
     presence: Presence,
 }
@@ -362,6 +362,7 @@ impl Rooms {
                         reserved: None,
                         wants: Want::Nothing,
                         knocks: Allowance::default(),
+                        pages: Allowance::default(),
                     },
                 );
             }

@@ -77,17 +77,19 @@ impl Rooms {
         asked: HistoryQuery,
         now: Moment,
     ) {
+        // The socket's, since seats are to be had one after another.
+        if !self
+            .peers
+            .get_mut(&peer)
+            .is_some_and(|asking| asking.pages.take(PAGES, now.monotonic))
+        {
+            return self.refuse(peer, TOO_MANY_PAGES);
+        }
         let everything = self.settings.history;
         let Some(room) = self.room_of(session) else {
             return;
         };
         let from = room.reads_from(session, everything);
-        if !room
-            .seat_mut(session)
-            .is_some_and(|seat| seat.pages.take(PAGES, now.monotonic))
-        {
-            return self.refuse(peer, TOO_MANY_PAGES);
-        }
         if let Some(id) = room.id() {
             let query = Query {
                 room: id,

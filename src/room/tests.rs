@@ -1896,6 +1896,11 @@ fn a_page_of_history_is_bounded_and_so_is_asking() {
     table.forget_all();
     table.act(2, "history", json!({"limit": 1}));
     assert_eq!(table.refused(2), "rate");
+    table.act(2, "logout", json!({}));
+    table.login(2, "tea", "Bob");
+    table.forget_all();
+    table.act(2, "history", json!({"limit": 1}));
+    assert_eq!(table.refused(2), "rate", "nor with another seat");
     table.act(3, "history", json!({"limit": 1}));
     assert_eq!(table.heard_types(3), ["history"], "others are undisturbed");
     table.pass(Duration::from_secs(1));
