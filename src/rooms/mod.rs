@@ -379,6 +379,7 @@ impl Owner {
     }
 
     fn carry_out(&mut self) {
+        let mut seats_changed = false;
         while let Some(effect) = self.rooms.next_effect() {
             match effect {
                 Effect::Send { to, text } => self.deliver(to, ToSocket::Text(text)),
@@ -395,8 +396,14 @@ impl Owner {
                     self.deliver(peer, ToSocket::Remove);
                     self.outboxes.remove(&peer);
                 }
-                Effect::SeatTaken(session) => (self.on_seat)(SeatChange::Taken(session)),
-                Effect::SeatEnded(session) => (self.on_seat)(SeatChange::Ended(session)),
+                Effect::SeatTaken(session) => {
+                    seats_changed = true;
+                    (self.on_seat)(SeatChange::Taken(session));
+                }
+                Effect::SeatEnded(session) => {
+                    seats_changed = true;
+                    (self.on_seat)(SeatChange::Ended(session));
+                }
                 Effect::News(news) => {
                     if let News::Started(place) | News::Ended(place) = &news {
                         self.touch(place.kept.into_iter().collect());
@@ -428,9 +435,12 @@ impl Owner {
                 }
             }
         }
-        let census = self.rooms.census();
-        self.gauges.rooms.store(census.rooms, Ordering::Relaxed);
-        self.gauges.people.store(census.seats, Ordering::Relaxed);
+        // Counting walks through all rooms, which most messages are not worth.
+        if seats_changed {
+            let census = self.rooms.census();
+            self.gauges.rooms.store(census.rooms, Ordering::Relaxed);
+            self.gauges.people.store(census.seats, Ordering::Relaxed);
+        }
     }
 
     fn deliver(&mut self, to: PeerId, message: ToSocket) {
