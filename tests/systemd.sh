@@ -108,6 +108,10 @@ check() {
     cat /run/stderr
 }
 is() { [ "$(property "$1")" = "$2" ]; }
+folder=/var/lib/private/turnstone
+of_one_owner() { [ "$(find $folder | xargs stat -c %u | sort -u)" = "$(stat -c %u $folder)" ]; }
+knows_key() { curl -fsS --max-time 5 -o /run/page --cacert /etc/credstore/turnstone.fullchain.pem \
+    -H "Authorization: Bearer $key" --resolve call.example.org:443:127.0.0.1 https://call.example.org/api/v1/rooms; }
 has() { [ "$(status "$1")" = "$2" ]; }
 
 check 'systemd was told that the server is ready' is ActiveState active
@@ -136,9 +140,28 @@ check 'a reload keeps it running' is MainPID "$pid"
 kill -STOP "$pid"
 check 'a server that is stuck is started again' is NRestarts 1
 check 'and serves again' page
+# As docs/backup.md has it, by root in a shell.
+cd /run
+check 'in a shell, another folder than its own is refused' eval '! turnstone key list && ! turnstone backup /run/none.tar'
+check 'and not made' eval '! test -e /run/data && ! test -e /run/none.tar'
+key=$(turnstone key create billing rooms:read --data-dir $folder)
+check 'a key is made beside it, and heeded' knows_key
+check 'a token is made beside it' eval 'turnstone token Tea --data-dir $folder > /run/token'
+check 'a backup is made beside it' turnstone backup /run/all.tar --data-dir $folder
+check 'nothing of its data belongs to root by that' of_one_owner
+
 check 'it is stopped' systemctl stop turnstone
 check 'by itself, with status 0' is ExecMainStatus 0
 check 'and in time' is Result success
+
+rm -r $folder/turnstone.db* $folder/secret $folder/files
+check 'a backup is restored' turnstone restore /run/all.tar --data-dir $folder
+chown -hR --reference=$folder $folder
+check 'what is restored belongs to its user' of_one_owner
+check 'it starts with what is restored' systemctl start turnstone
+check 'and serves' page
+check 'and knows the key' knows_key
+check 'it is stopped again' systemctl stop turnstone
 
 echo 'capacity = 5' >> /etc/turnstone/turnstone.toml
 check 'mistaken settings keep it from starting' eval '! systemctl start turnstone'

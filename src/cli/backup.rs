@@ -40,6 +40,7 @@ async fn write(file: &Path, config: &Config) -> Result<Summary, String> {
     if file.exists() {
         return Err(format!("{} exists already", file.display()));
     }
+    data::must_be_in_use(config)?;
     let store = Store::open(config.store.clone(), &config.data_dir)
         .await
         .map_err(|error| error.to_string())?;

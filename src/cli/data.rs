@@ -7,6 +7,8 @@ use tokio::runtime::Builder;
 
 use super::{fail, logging, refuse};
 use crate::config::{self, Config, Process};
+use crate::store::SQLITE_FILE;
+use crate::store::backup::SECRET;
 
 /// Reads the settings and does `work` with them, on a runtime of its own.
 pub(super) fn run(
@@ -25,6 +27,27 @@ pub(super) fn run(
     match runtime.block_on(work(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(words) => fail(&words),
+    }
+}
+
+/// Refuses a data directory in which no server has kept anything: it is another one than meant. A shell
+/// has no `$STATE_DIRECTORY`, for one, and what is made anew in `./data` would pass for what is kept.
+pub(super) fn must_be_in_use(config: &Config) -> Result<(), String> {
+    let folder = config.data_dir.display();
+    let file = match config.store.database {
+        None => SQLITE_FILE,
+        // The rows are elsewhere. Every server has its secret here.
+        Some(_) => SECRET,
+    };
+    match config.data_dir.join(file).try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "no server has kept anything in the data directory {folder}: there is no {file} in it; \
+             --data-dir names another one"
+        )),
+        Err(error) => Err(format!(
+            "the data directory {folder} cannot be read: {error}"
+        )),
     }
 }
 

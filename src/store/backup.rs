@@ -44,7 +44,7 @@ const ROWS_BYTES: usize = 1024 * 1024;
 const ENTRY_MAX: u64 = 32 * 1024 * 1024;
 
 /// The file of the server's secret in the data directory.
-const SECRET: &str = "secret";
+pub const SECRET: &str = "secret";
 
 /// A table that is not in a backup: it is about pieces that are in none either.
 const LEFT_OUT: &str = "graves";

@@ -37,7 +37,7 @@ const LET_GO: Duration = Duration::from_secs(2);
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The name of the SQLite file in the data directory.
-const SQLITE_FILE: &str = "turnstone.db";
+pub const SQLITE_FILE: &str = "turnstone.db";
 
 /// The file in the data directory whose lock says who uses the database.
 const LOCK_FILE: &str = "turnstone.lock";

@@ -247,6 +247,60 @@ fn a_device_named_as_the_file_does_not_fill_the_memory() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[test]
+fn commands_about_what_is_kept_refuse_a_folder_where_nothing_is() {
+    let directory = Directory::new();
+    let empty = directory.0.join("empty");
+    fs::create_dir(&empty).unwrap();
+    let missing = directory.0.join("missing");
+    let backup = directory.0.join("all.tar");
+    let mut commands = Vec::new();
+    for folder in [&empty, &missing] {
+        commands.push((vec!["backup", backup.to_str().unwrap()], folder));
+        commands.push((vec!["key", "create", "billing", "turn"], folder));
+        commands.push((vec!["key", "list"], folder));
+        commands.push((vec!["token", "Tea"], folder));
+    }
+    for (command, folder) in commands {
+        let output = turnstone(&command)
+            .args(["--data-dir", folder.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let words = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {words}");
+        assert_eq!(stdout(&output), "", "{command:?}");
+        assert!(words.contains(folder.to_str().unwrap()), "{words}");
+        assert!(words.contains("--data-dir"), "{words}");
+    }
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "nothing was made");
+    assert!(!missing.exists() && !backup.exists());
+
+    // A shell has no $STATE_DIRECTORY: what is meant there is ./data, which is not made either.
+    let output = turnstone(&["backup", "all.tar"])
+        .current_dir(&directory.0)
+        .output()
+        .unwrap();
+    assert!(stderr(&output).contains("./data"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!directory.0.join("data").exists() && !backup.exists());
+
+    // Where PostgreSQL has the rows, the server's secret must be here; nobody is asked before.
+    for command in [["backup", "all.tar"], ["token", "Tea"]] {
+        let output = turnstone(&command)
+            .args(["--database-url", "postgres://nobody@127.0.0.1:1/none"])
+            .args(["--data-dir", empty.to_str().unwrap()])
+            .current_dir(&directory.0)
+            .output()
+            .unwrap();
+        let words = stderr(&output);
+        assert!(
+            !output.status.success() && words.contains("--data-dir"),
+            "{words}"
+        );
+        assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "nothing was made");
+    }
+}
+
 /// To write the table anew: `UPDATE_DOCS=1 cargo test --test integration documentation`.
 #[test]
 fn the_documentation_lists_every_setting_as_it_is() {
