@@ -42,10 +42,14 @@ export class Files {
     this.now = now;
   }
 
-  /** Shares files with everyone, or with one alone. @param {Iterable<File>} files @param {{to?: string, toName?: string}} [whom] */
+  /** Shares files with everyone, or with one alone. @param {Iterable<File>} files @param {{to?: string, toName?: string}} [whom] @returns {boolean} whether all of them found a place in the line */
   share(files, { to = "", toName = "" } = {}) {
+    let all = true;
     for (const file of files) {
-      if (this.sending.peek().length >= IN_LINE) return;
+      if (this.sending.peek().length >= IN_LINE) {
+        all = false;
+        break;
+      }
       this.#count += 1;
       const key = `u${this.#count}`;
       const upload = new Upload({
@@ -57,6 +61,7 @@ export class Files {
       this.sending.value = [...this.sending.peek(), { ...upload.progress, key, name: file.name, size: file.size, to, toName, waiting: true }];
     }
     this.#next();
+    return all;
   }
 
   /** @param {string} key */

@@ -239,6 +239,7 @@ export default {
   "error.pass": "The server no longer knows you here. Join the room again.",
   "error.filesoff": "A host has turned off sharing files.",
   "error.space": "There is no room for that any more: the limit set for it has been reached.",
+  "error.toomany": "That was too many files at once. The rest was left out: share them when these are there.",
   "error.filesize": "This file is larger than this server takes.",
   "error.filetype": "This server does not take files of that kind.",
   "error.invitation": "This invitation opens nothing any more: it was used, revoked, or has expired. You can try to join without it.",

@@ -16,7 +16,9 @@ export function share(app, files) {
   const receiver = app.session.state.peek().people.find(({ sessionId }) => sessionId === to);
   if (!mayShare(app.session.state.peek())) app.session.happen({ type: "problem", problem: { type: "filesoff", text: "" } });
   else if (to && !receiver) app.session.happen({ type: "problem", problem: { type: "gone", text: "" } });
-  else app.session.files.share([...files], receiver ? { to: receiver.sessionId, toName: receiver.username } : {});
+  else if (!app.session.files.share([...files], receiver ? { to: receiver.sessionId, toName: receiver.username } : {})) {
+    app.session.happen({ type: "problem", problem: { type: "toomany", text: "" } });
+  }
   return true;
 }
 

@@ -177,6 +177,17 @@ test("files go two at a time, in order, and each leaves the list when it is ther
   assert.match(uploads[0]?.about ?? "", new RegExp(`to ${Buffer.from("ann").toString("base64")}`));
 });
 
+test("of too many files at once the first go, and it is said that the rest does not", async () => {
+  const files = new Files({ room: () => "Tea", bearer: () => "seat", api: /** @type {any} */ ({}), send });
+  assert.equal(files.share(Array.from({ length: 51 }, (_, n) => new File(["x"], `${n}`))), false);
+  assert.equal(files.sending.value.length, 50);
+  const late = Date.now() + 5_000;
+  while (files.sending.value.length > 0 && Date.now() < late) await new Promise((done) => setTimeout(done, 5));
+  assert.deepEqual([files.sending.value.length, uploads.length], [0, 50]);
+  assert.equal(files.share([new File(["x"], "x")]), true);
+  files.stop();
+});
+
 test("an address of a file is asked for once, and anew before its time is over", async () => {
   let asked = 0;
   let now = 0;
