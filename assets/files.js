@@ -80,9 +80,12 @@ export class Files {
     for (const upload of this.#uploads.values()) upload.nudge();
   }
 
-  /** We leave: nothing is sent any more. */
+  /** We leave: nothing is sent any more, and the server is told so while our seat still counts. */
   stop() {
-    for (const key of [...this.#uploads.keys()]) this.cancel(key);
+    const uploads = [...this.#uploads.values()];
+    this.#uploads.clear();
+    this.sending.value = []; // before the first is cancelled: its place is for nobody
+    for (const upload of uploads) void upload.cancel();
     this.#links.clear();
   }
 

@@ -118,6 +118,7 @@ export class Session {
   }
 
   leave() {
+    this.files.stop(); // while we still sit there
     this.socket.send({ type: "logout", data: {} });
     this.#leaveRoom();
     this.media.stop();
@@ -467,12 +468,12 @@ export class Session {
   #leaveRoom({ keepSocket = false } = {}) {
     clearTimeout(this.#iceTimer);
     const { screen } = this.state.peek();
+    this.files.stop(); // shows our pass, so before that is forgotten
     this.#wish = null;
     this.#resume = this.#seat = "";
     this.#elders = null;
     this.#pass = this.#shown = this.#olderFiles = "";
     this.#read = 0;
-    this.files.stop();
     this.speakers.stop();
     this.mesh.peek()?.close();
     this.mesh.value = null;

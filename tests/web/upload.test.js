@@ -188,6 +188,29 @@ test("of too many files at once the first go, and it is said that the rest does 
   files.stop();
 });
 
+test("who leaves takes back what is under way, with the seat still shown, and begins nothing else", async () => {
+  let seat = "seat";
+  /** @type {string[]} */
+  const asked = [];
+  const files = new Files({
+    room: () => "Tea", bearer: () => seat, api: /** @type {any} */ ({}),
+    send: ({ method, url, headers, signal }) => {
+      asked.push(`${method} ${url} ${headers["authorization"] ?? ""}`);
+      const location = `/files/${asked.length}`;
+      if (method === "POST") return Promise.resolve({ status: 201, header: () => location });
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve({ status: 0, header: () => null })));
+    },
+  });
+  files.share(["a", "b", "c", "d"].map((name) => new File([name], name)));
+  const late = Date.now() + 5_000;
+  while (asked.length < 4 && Date.now() < late) await new Promise((done) => setTimeout(done, 5));
+  files.stop();
+  seat = "";
+  await new Promise((done) => setTimeout(done, 20));
+  assert.deepEqual(asked.slice(4), ["DELETE /files/1 Bearer seat", "DELETE /files/2 Bearer seat"]);
+  assert.equal(files.sending.value.length, 0);
+});
+
 test("an address of a file is asked for once, and anew before its time is over", async () => {
   let asked = 0;
   let now = 0;
