@@ -51,15 +51,19 @@ export function readInvitation(hash) {
 /** Keeps it for a reload of this tab. @param {string} room @param {Invitation} invitation */
 export function keepInvitation(room, invitation) {
   if (!invitation.invite && !invitation.token) return;
+  const kept = JSON.stringify({ ...invitation, name: fold(room) });
+  carried = "";
   try {
-    sessionStorage.setItem(INVITATION, JSON.stringify({ ...invitation, name: fold(room) }));
-  } catch { /* a browser that keeps nothing: after a reload the link is opened again */ }
+    sessionStorage.setItem(INVITATION, kept);
+  } catch {
+    carried = kept; // after a reload the link is opened again
+  }
 }
 
 /** The invitation into this room alone. @param {string} room @returns {Invitation} */
 export function invitationTo(room) {
   try {
-    const { name, invite, token } = JSON.parse(sessionStorage.getItem(INVITATION) ?? "{}");
+    const { name, invite, token } = JSON.parse(carried || (sessionStorage.getItem(INVITATION) ?? "{}"));
     return name === fold(room) ? { ...(typeof invite === "string" ? { invite } : {}), ...(typeof token === "string" ? { token } : {}) } : {};
   } catch {
     return {};
@@ -67,10 +71,14 @@ export function invitationTo(room) {
 }
 
 export function forgetInvitation() {
+  carried = "";
   try {
     sessionStorage.removeItem(INVITATION);
   } catch { /* nothing was kept */ }
 }
+
+/** The invitation in a browser that keeps nothing, as it would have been kept: it opens its room while the page lives. */
+let carried = "";
 
 /** Rooms compare without case. @param {string} room */
 const fold = (room) => room.normalize("NFC").trim().toLowerCase();

@@ -53,6 +53,14 @@ test("an invitation opens its own room alone, also after a reload", () => {
   assert.deepEqual(invitationTo("tea"), {});
 });
 
+test("in a browser that keeps nothing an invitation opens its room while the page lives", () => {
+  Object.defineProperty(globalThis, "sessionStorage", { get() { throw new Error("denied"); }, configurable: true });
+  keepInvitation("Tea", { token: "a.b.c" });
+  assert.deepEqual([invitationTo("tEA"), invitationTo("art")], [{ token: "a.b.c" }, {}]);
+  forgetInvitation();
+  assert.deepEqual(invitationTo("tea"), {});
+});
+
 test("a browser that keeps nothing, or nonsense, is no trouble", () => {
   localStorage.setItem("turnstone.hosts", "{");
   sessionStorage.setItem("turnstone.invitation", "null");
