@@ -386,7 +386,7 @@ export class Session {
     }
     if (!seated && this.#shown && WORTHLESS.has(message.data.errorType)) {
       const { screen, roomName } = this.state.peek();
-      if (["joining", "waiting"].includes(screen)) {
+      if (["joining", "waiting", "room"].includes(screen)) { // "room": on the way back into it
         // A room made anew under the same name is not ours; an invitation may be used up.
         const shown = this.#shown;
         this.#shown = "";
