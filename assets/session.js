@@ -11,7 +11,7 @@ import { Mesh } from "./call/mesh.js";
 import { Speakers } from "./call/level.js";
 import { chime } from "./call/sound.js";
 import { Files } from "./files.js";
-import { forgetHostToken, forgetInvitation, hostToken, invitationTo, renameHostToken } from "./keys.js";
+import { forgetInvitation, hostToken, invitationTo, renameHostToken } from "./keys.js";
 import { act, initial, isLooking, mayShow, newestSeq, reduce } from "./state.js";
 import { recall, remember, forgetSeat } from "./seat.js";
 import { Socket } from "./socket.js";
@@ -50,6 +50,7 @@ export class Session {
   /** What shows the HTTP API that we sit here. */
   #pass = "";
   /** What was shown at the door: nothing, what the address brought, or that the room was made here. @type {"" | "invitation" | "host"} */ #shown = "";
+  /** Host tokens that did not open the room of this name, during this visit. @type {Map<string, string>} */ #vain = new Map();
   #read = 0;
   /** @type {string[] | null} those who were here before us, from before a reload */ #elders = null;
 
@@ -387,11 +388,12 @@ export class Session {
     if (!seated && this.#shown && WORTHLESS.has(message.data.errorType)) {
       const { screen, roomName } = this.state.peek();
       if (["joining", "waiting", "room"].includes(screen)) { // "room": on the way back into it
-        // A room made anew under the same name is not ours; an invitation may be used up.
+        // A room made anew under the same name is not ours, or ours is called something else by now: the token stays kept,
+        // for what it does open. An invitation may be used up.
         const shown = this.#shown;
         this.#shown = "";
         if (shown === "host") {
-          forgetHostToken(roomName);
+          this.#vain.set(roomName, hostToken(roomName));
           this.#login();
           return;
         }
@@ -453,7 +455,8 @@ export class Session {
     if (!this.#wish) return;
     const { roomName, username, password } = this.#wish;
     // A token says more than an invitation, which is not used up then.
-    const own = hostToken(roomName);
+    const kept = hostToken(roomName);
+    const own = this.#vain.get(roomName) === kept ? "" : kept;
     const { invite = "", token = own } = invitationTo(roomName);
     this.#shown = token && token === own ? "host" : token || invite ? "invitation" : "";
     const secrets = token ? { token } : invite ? { invite } : {};

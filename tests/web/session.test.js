@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { invitationTo, keepInvitation } from "./typed/keys.js";
+import { hostToken, invitationTo, keepHostToken, keepInvitation } from "./typed/keys.js";
 import { Session } from "./typed/session.js";
 
 /** The browser's end of a socket whose other end is the test. */
@@ -75,4 +75,16 @@ test("an invitation that is used up by the way back is shown no more, and the pe
   assert.deepEqual([session.state.value.screen, session.state.value.problem?.type], ["prejoin", "invitation"]);
   assert.deepEqual(invitationTo("Tea"), {});
   assert.deepEqual(knock().shown.at(-1), "nothing");
+});
+
+test("a host token that does not open a room is kept, and not shown at that door again", () => {
+  keepHostToken("Tea", "h1");
+  const line = knock();
+  line.refuse("unauthorized");
+  assert.deepEqual(line.shown, ["h1", "nothing"]);
+  line.refuse("password");
+  assert.deepEqual(knock().shown.at(-1), "nothing");
+  assert.equal(hostToken("Tea"), "h1");
+  keepHostToken("Tea", "h2"); // made anew, by us
+  assert.equal(knock().shown.at(-1), "h2");
 });
