@@ -131,6 +131,10 @@ function Form({ app, shown, onsent }) {
     setProblem("");
     if (event.currentTarget.value && edit === undefined) app.session.tellTyping(to ?? "");
   };
+  // Office programs put a picture of the text beside the text: then the text is meant.
+  const onPaste = (/** @type {ClipboardEvent} */ event) => {
+    if (!event.clipboardData?.types.includes("text/plain") && share(app, event.clipboardData?.files)) event.preventDefault();
+  };
   const label = to ? t("chat.placeholderTo", { name: receiver?.username ?? "?" }) : t("chat.placeholder");
   const manner = edit !== undefined ? t("chat.editing") : answered ? t("chat.answering", { name: answered.username, text: answered.text.slice(0, QUOTE) })
     : to ? t("chat.privately", { name: receiver?.username ?? "?" }) : "";
@@ -143,7 +147,7 @@ function Form({ app, shown, onsent }) {
       <div class="chat-row">
         ${mayShare(app.session.state.value) && edit === undefined && html`<${FilePicker} app=${app} receiver=${receiver?.username ?? ""} />`}
         <textarea ref=${input} data-testid="chat-input" rows="1" value=${text} aria-label=${label} placeholder=${label} onInput=${onInput} onKeyDown=${onKeyDown}
-          onPaste=${(/** @type {ClipboardEvent} */ event) => share(app, event.clipboardData?.files) && event.preventDefault()}></textarea>
+          onPaste=${onPaste}></textarea>
         <${IconButton} type="submit" class="chat-send" icon=${edit === undefined ? "send" : "check"} label=${edit === undefined ? t("chat.send") : t("chat.save")} data-testid="chat-send" />
       </div>
     </form>`;

@@ -9,13 +9,16 @@ import { errorText, size, t } from "../strings/index.js";
 
 /** @typedef {import("../state.js").Line & {kind: "file"}} FileLine */
 
-/** Shares what was chosen, pasted or dropped, with everyone or whom we write to alone. @param {import("../page.js").App} app @param {FileList | null | undefined} files @returns {boolean} whether there was any */
+/** Shares what was chosen, pasted or dropped, with everyone or whom we write to alone. @param {import("../page.js").App} app @param {FileList | null | undefined} files @returns {boolean} whether there was any that may go */
 export function share(app, files) {
   if (!files || files.length === 0) return false;
   const { to } = app.writing.peek();
   const receiver = app.session.state.peek().people.find(({ sessionId }) => sessionId === to);
-  if (!mayShare(app.session.state.peek())) app.session.happen({ type: "problem", problem: { type: "filesoff", text: "" } });
-  else if (to && !receiver) app.session.happen({ type: "problem", problem: { type: "gone", text: "" } });
+  if (!mayShare(app.session.state.peek())) {
+    app.session.happen({ type: "problem", problem: { type: "filesoff", text: "" } });
+    return false;
+  }
+  if (to && !receiver) app.session.happen({ type: "problem", problem: { type: "gone", text: "" } });
   else if (!app.session.files.share([...files], receiver ? { to: receiver.sessionId, toName: receiver.username } : {})) {
     app.session.happen({ type: "problem", problem: { type: "toomany", text: "" } });
   }
