@@ -106,8 +106,11 @@ export function Shared({ app, line }) {
     let gone = false;
     const watch = new IntersectionObserver((seen) => {
       if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
-      watch.disconnect();
-      app.session.files.link(line).then((url) => !gone && setSrc(url), () => {});
+      // Without an answer it is asked for again the next time it comes into sight.
+      app.session.files.link(line).then((url) => {
+        watch.disconnect();
+        if (!gone) setSrc(url);
+      }, () => {});
     }, { rootMargin: "200px" });
     watch.observe(place.current);
     return () => { gone = true; watch.disconnect(); };
@@ -122,18 +125,35 @@ export function Shared({ app, line }) {
       setFailed(true);
     }
   };
-  // An address is good for some minutes: whoever plays on after that needs a new one.
+  // An address is good for some minutes: whoever opens the picture or plays on after that needs a new one.
+  const freshen = (/** @type {any} */ { currentTarget }) => {
+    app.session.files.link(line).then((url) => { currentTarget.href = url; }, () => {});
+  };
+  /** Where playing broke off. */
+  const broke = useRef({ at: -1, playing: false });
   const renew = (/** @type {any} */ { currentTarget }) => {
-    const at = currentTarget.currentTime ?? 0;
-    if (currentTarget.dataset.renewed) return;
-    currentTarget.dataset.renewed = "yes";
-    app.session.files.renew(line).then((url) => { setSrc(url); currentTarget.currentTime = at; }, () => {});
+    const { currentTime = 0, paused = true, error, dataset } = currentTarget;
+    // A file that is broken itself, or breaks off at the same place again, gains nothing by another address.
+    if (dataset.renewed || error?.code === MediaError.MEDIA_ERR_DECODE || currentTime === broke.current.at) return;
+    dataset.renewed = "yes";
+    broke.current = { at: currentTime, playing: !paused };
+    app.session.files.renew(line).then(setSrc, () => {
+      delete dataset.renewed;
+      broke.current = { at: -1, playing: false };
+    });
+  };
+  const goOn = (/** @type {any} */ { currentTarget }) => {
+    const { at, playing } = broke.current;
+    broke.current = { at, playing: false };
+    delete currentTarget.dataset.renewed; // the next address has its time too
+    if (at > 0) currentTarget.currentTime = at;
+    if (playing) currentTarget.play().catch(() => {}); // the person starts it, where the browser wants that
   };
   return html`
     <div class="shared" data-testid="file-entry" data-file=${line.id} data-kind=${kind || "other"} ref=${place}>
-      ${kind === "image" && src && html`<a href=${src} target="_blank" rel="noopener noreferrer" aria-label=${t("file.open", { name: line.name })}><img src=${src} alt=${line.name} loading="lazy" onError=${renew} /></a>`}
-      ${kind === "video" && src && html`<video src=${src} controls preload="metadata" playsinline aria-label=${line.name} onError=${renew}></video>`}
-      ${kind === "audio" && src && html`<audio src=${src} controls preload="metadata" aria-label=${line.name} onError=${renew}></audio>`}
+      ${kind === "image" && src && html`<a href=${src} target="_blank" rel="noopener noreferrer" aria-label=${t("file.open", { name: line.name })} onPointerEnter=${freshen} onPointerDown=${freshen} onFocus=${freshen}><img src=${src} alt=${line.name} loading="lazy" onError=${renew} /></a>`}
+      ${kind === "video" && src && html`<video src=${src} controls preload="metadata" playsinline aria-label=${line.name} onError=${renew} onLoadedMetadata=${goOn}></video>`}
+      ${kind === "audio" && src && html`<audio src=${src} controls preload="metadata" aria-label=${line.name} onError=${renew} onLoadedMetadata=${goOn}></audio>`}
       <p class="shared-foot">
         <${Icon} name="file" /><span class="shared-name">${line.name}</span><span class="shared-size">${size(line.size)}</span>
         <${IconButton} icon="download" label=${t("file.download", { name: line.name })} data-testid="download" onClick=${download} />
