@@ -237,6 +237,7 @@ export default {
   "error.failed": "The server could not do that. Try again in a moment.",
   "error.away": "The server did not answer. Check your connection and try again.",
   "error.pass": "The server no longer knows you here. Join the room again.",
+  "error.operator": "On this server only its operator makes rooms.",
   "error.filesoff": "A host has turned off sharing files.",
   "error.space": "There is no room for that any more: the limit set for it has been reached.",
   "error.toomany": "That was too many files at once. The rest was left out: share them when these are there.",

@@ -96,7 +96,7 @@ function Creation({ app, typed, onclose }) {
       const { type = "failed", text = "" } = /** @type {any} */ (error);
       setBusy(false);
       if (type === "exists") setWrong({ name: t("create.exists") });
-      else setProblem({ type, text });
+      else setProblem({ type: type === "pass" ? "operator" : type, text }); // nothing was shown, so a key is wanted
     }
   };
   return html`
