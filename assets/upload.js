@@ -20,6 +20,8 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
 /** Breaks in a row without a byte more there: after this many, some minutes, it is up to the person. */
 const TRIES = 20;
+/** So long without a byte sent or an answer, and the request counts as broken off, ms: a network that went away silently tells nothing. */
+const SILENCE = 40_000;
 
 export class Upload {
   /** @type {Progress} */
@@ -90,6 +92,10 @@ export class Upload {
       (bytes) => this.#tell({ sent: from + Math.min(bytes, piece.size) }));
     if (answer.status !== 204) {
       this.#tell({ sent: from });
+      if (answer.status === 0 && !(await isReadable(piece))) {
+        this.#tell({ state: "failed", problem: "unreadable" });
+        return 0;
+      }
       return this.#wrong(answer);
     }
     return this.#arrived(answer);
@@ -176,15 +182,38 @@ export class Upload {
 export const byXhr = ({ method, url, headers, body, signal, onsent }) => new Promise((resolve) => {
   const request = new XMLHttpRequest();
   const none = () => resolve({ status: 0, header: () => null });
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let silence;
+  const heard = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => request.abort(), SILENCE);
+  };
   request.open(method, url);
   for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-  if (onsent) request.upload.onprogress = ({ loaded }) => onsent(loaded);
+  request.upload.onprogress = ({ loaded }) => {
+    heard();
+    onsent?.(loaded);
+  };
   request.onload = () => resolve({ status: request.status, header: (name) => request.getResponseHeader(name), body: request.responseText });
   request.onerror = request.onabort = request.ontimeout = none;
+  request.onloadend = () => clearTimeout(silence);
   signal.addEventListener("abort", () => request.abort());
   if (signal.aborted) none();
-  else request.send(body ?? null);
+  else {
+    heard();
+    request.send(body ?? null);
+  }
 });
+
+/** Whether the device still gives the bytes: not those of a folder, or of a file that was moved or changed. @param {Blob} piece */
+async function isReadable(piece) {
+  try {
+    await piece.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** @param {string} [body] @returns {unknown} */
 function problemOf(body) {

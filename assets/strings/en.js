@@ -242,6 +242,7 @@ export default {
   "error.space": "There is no room for that any more: the limit set for it has been reached.",
   "error.toomany": "That was too many files at once. The rest was left out: share them when these are there.",
   "error.filesize": "This file is larger than this server takes.",
+  "error.unreadable": "This file cannot be read.",
   "error.filetype": "This server does not take files of that kind.",
   "error.invitation": "This invitation opens nothing any more: it was used, revoked, or has expired. You can try to join without it.",
 

@@ -242,6 +242,7 @@ export default {
   "error.space": "정해진 한도에 이르러 더 담을 수 없습니다.",
   "error.toomany": "한꺼번에 보내기에는 파일이 너무 많습니다. 나머지는 뺐으니 이 파일들을 다 보낸 뒤에 공유해 주세요.",
   "error.filesize": "이 서버가 받는 것보다 큰 파일입니다.",
+  "error.unreadable": "이 파일을 읽을 수 없습니다.",
   "error.filetype": "이 서버가 받지 않는 종류의 파일입니다.",
   "error.invitation": "이 초대는 쓰였거나 취소되었거나 기한이 지나 더는 열리지 않습니다. 초대 없이 들어가 볼 수 있습니다.",
 

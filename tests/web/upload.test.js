@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { createServer, request as ask } from "node:http";
-import { after, before, beforeEach, test } from "node:test";
-import { Upload } from "./typed/upload.js";
+import { after, before, beforeEach, mock, test } from "node:test";
+import { Upload, byXhr } from "./typed/upload.js";
 import { Files, preview } from "./typed/files.js";
 
 /** @type {{about: string, length: number, bytes: Buffer}[]} */
@@ -153,6 +153,46 @@ test("a server that breaks off again and again is left alone in the end, until t
   faults = [];
   await upload.start();
   assert.equal(upload.progress.state, "done");
+});
+
+test("a file that cannot be read is given up at once", async () => {
+  const file = new Blob(["gone"]);
+  file.slice = () => /** @type {any} */ ({ size: 4, slice: file.slice, arrayBuffer: () => Promise.reject(new DOMException("gone", "NotReadableError")) });
+  const { upload, states } = uploadOf(BYTES, { file, send: async (request) => (request.body ? { status: 0, header: () => null } : send(request)) });
+  await upload.start();
+  assert.deepEqual([states, upload.progress.problem], [["sending", "failed"], "unreadable"]);
+  assert.deepEqual(log.length, 1);
+});
+
+test("a request on which nothing moves any more counts as broken off", async () => {
+  /** @type {any} */
+  let request;
+  /** @type {any} */ (globalThis).XMLHttpRequest = class {
+    upload = {};
+    aborted = false;
+    onabort = () => {};
+    onloadend = () => {};
+    constructor() { request = this; }
+    open() {}
+    setRequestHeader() {}
+    send() {}
+    abort() { this.aborted = true; this.onabort(); this.onloadend(); }
+  };
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const sent = /** @type {number[]} */ ([]);
+    const answer = byXhr({ method: "PATCH", url: "/files/1", headers: {}, body: new Blob(["x"]), signal: new AbortController().signal, onsent: (bytes) => sent.push(bytes) });
+    mock.timers.tick(39_000);
+    request.upload.onprogress({ loaded: 1 });
+    mock.timers.tick(39_000);
+    assert.deepEqual([request.aborted, sent], [false, [1]]);
+    mock.timers.tick(1_000);
+    assert.equal(request.aborted, true);
+    assert.equal((await answer).status, 0);
+  } finally {
+    mock.timers.reset();
+    delete (/** @type {any} */ (globalThis).XMLHttpRequest);
+  }
 });
 
 test("what is cancelled stops, and the server forgets it", async () => {
