@@ -73,7 +73,11 @@ export function Chat({ app, shown }) {
       <p class="chat-typing" aria-live="off">${writers.length === 1 ? t("chat.typing", { name: writers[0] ?? "" }) : writers.length > 1 ? t("chat.typingSome") : ""}</p>
       <${Sendings} app=${app} />
       ${mayWrite(app.session.state.value) ? html`<${Form} app=${app} shown=${shown} onsent=${() => { atEnd.current = true; }} />`
-        : html`<p class="chat-off">${t("chat.off")}</p>`}
+        : html`
+          <div class="chat-off">
+            ${mayShare(app.session.state.value) && html`<${FilePicker} app=${app} receiver=${people.find(({ sessionId }) => sessionId === app.writing.value.to)?.username ?? ""} />`}
+            <p>${t("chat.off")}</p>
+          </div>`}
     </section>`;
 }
 
