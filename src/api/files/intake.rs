@@ -113,10 +113,15 @@ where
     {
         let since = Instant::now();
         loop {
-            if self.asked.elapsed() >= ASK_EVERY {
+            if self.asked.elapsed() >= ASK_EVERY && !self.stop.is_cancelled() {
                 self.asked = Instant::now();
                 if !may_send().await {
-                    return self.cut(Cut::Forbidden);
+                    // Nobody has a seat any more once the rooms have ended with the server.
+                    return self.cut(if self.stop.is_cancelled() {
+                        Cut::Stopping
+                    } else {
+                        Cut::Forbidden
+                    });
                 }
             }
             let frame = {
@@ -269,6 +274,28 @@ mod tests {
         assert_eq!(bytes.next().await, Some(Err(Broken)));
         assert_eq!(sender.why.cut(), Some(Cut::Forbidden));
         assert!(start.elapsed() <= ASK_EVERY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_while_the_server_stops_is_not_taken_for_a_removal() {
+        let silent = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let source = Source::of([192, 0, 2, 1].into());
+        let slot = Slots::new(1, 1, 0).take(source, Instant::now().into_std());
+        let (stop, why) = (CancellationToken::new(), Why::default());
+        let stopping = stop.clone();
+        let mut bytes = Box::pin(bytes(
+            silent,
+            slot.unwrap(),
+            stop,
+            CancellationToken::new(),
+            why.clone(),
+            move || {
+                stopping.cancel();
+                async { false }
+            },
+        ));
+        assert_eq!(bytes.next().await, Some(Err(Broken)));
+        assert_eq!(why.cut(), Some(Cut::Stopping));
     }
 
     #[tokio::test(start_paused = true)]

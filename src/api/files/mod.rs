@@ -449,6 +449,8 @@ impl Shared {
         let seat = self.rooms.seat(file.of.session).await;
         let seat = seat.filter(|seat| seat.shelf == Some(file.of.room));
         let refusal = match &seat {
+            // The rooms may have ended with the server: that is no reason to throw a file away.
+            None if self.stop.is_cancelled() => return Err(broken_off(Some(Cut::Stopping))),
             None => Problem::denied("You are not in the room any more."),
             Some(seat) => match may_share(seat) {
                 Err(problem) => problem,
