@@ -246,6 +246,7 @@ impl Store {
     }
 
     /// Takes in bytes of a file from `position` on, until they end, break off, or the file is whole.
+    /// `now` is when it begins, in milliseconds since 1970; the file is whole as long after that as it takes.
     /// What had arrived before a break is kept; [`Self::file`] tells where to go on.
     ///
     /// # Errors
@@ -296,7 +297,7 @@ impl Store {
         if !piece.is_empty() {
             upload.keep(piece.freeze()).await?;
         }
-        let (at, digest) = (upload.at, upload.digest);
+        let (now, at, digest) = (upload.now(), upload.at, upload.digest);
         if let Some(digest) = digest {
             self.digests.put(id, at, digest);
         }

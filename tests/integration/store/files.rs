@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use ring::digest;
+use tokio::time::sleep;
 use turnstone::id::{FileId, RoomId, SessionId};
 use turnstone::store::{Error, File, FileTypes, FileWindow, NewFile, Store};
 
@@ -13,6 +15,7 @@ use super::harness::{MINUTE, NOW, Place, on_both, room};
 
 on_both!(
     a_file_arrives_in_runs_and_is_read_in_ranges,
+    a_file_is_whole_when_its_last_byte_is_there,
     an_upload_goes_on_after_a_restart,
     only_one_of_two_at_the_same_place_goes_on,
     files_have_limits,
@@ -105,7 +108,7 @@ async fn a_file_arrives_in_runs_and_is_read_in_ranges(place: Place) {
         .receive(file.id, 5 * MIB + 3, chunks(5 * MIB + 3, size), NOW + 2)
         .await
         .unwrap();
-    assert_eq!((file.received, file.completed), (size, Some(NOW + 2)));
+    assert_eq!(file.received, size);
     assert_eq!(file.sha256, Some(sha256(&content(0, size))));
     assert_eq!(listed(&store, id, ALL).await, [file.id]);
     for (start, end) in [
@@ -126,6 +129,25 @@ async fn a_file_arrives_in_runs_and_is_read_in_ranges(place: Place) {
     assert!(matches!(more, Err(Error::Conflict)), "{more:?}");
     let empty = store.create_file(&new_file(id, 0)).await.unwrap();
     assert_eq!(empty.sha256, Some(sha256(b"")));
+}
+
+async fn a_file_is_whole_when_its_last_byte_is_there(place: Place) {
+    let store = place.open().await;
+    let id = room(&store, "Tea").await;
+    let file = store.create_file(&new_file(id, 2)).await.unwrap();
+    let start = Instant::now();
+    let late = chunks(0, 1).chain(stream::once(async {
+        sleep(Duration::from_millis(300)).await;
+        Ok(Bytes::from(content(1, 2)))
+    }));
+    let file = store.receive(file.id, 0, late, NOW).await.unwrap();
+    let took = u64::try_from(start.elapsed().as_millis()).unwrap();
+    let completed = file.completed.unwrap();
+    assert!(
+        (NOW + 300..=NOW + took).contains(&completed),
+        "{}",
+        completed - NOW
+    );
 }
 
 async fn an_upload_goes_on_after_a_restart(place: Place) {
@@ -220,13 +242,13 @@ async fn files_are_listed_in_parts_from_the_newest(place: Place) {
     let store = place.open().await;
     let id = room(&store, "Tea").await;
     let mut whole = Vec::new();
-    // Two at each moment.
+    // Two at each moment: an empty one is whole at once.
     for number in 0..6 {
-        let file = store.create_file(&new_file(id, 1)).await.unwrap();
-        let file = store
-            .receive(file.id, 0, chunks(0, 1), NOW + number / 2)
-            .await
-            .unwrap();
+        let new = NewFile {
+            created: NOW + number / 2,
+            ..new_file(id, 0)
+        };
+        let file = store.create_file(&new).await.unwrap();
         whole.push((file.completed.unwrap(), file.id));
     }
     whole.sort_by_key(|(completed, id)| (*completed, id.to_string()));
@@ -314,7 +336,7 @@ async fn kinds_that_are_not_taken_are_refused_and_leave_nothing(place: Place) {
     let lied = share(&store, id, "image/gif", b"MZ").await;
     assert!(matches!(lied, Err(Error::WrongType)), "{lied:?}");
     assert_eq!(listed(&store, id, ALL).await.len(), 1);
-    assert_eq!(store.sweep(NOW + 1).await.unwrap().pieces, 1);
+    assert_eq!(store.sweep(NOW + MINUTE).await.unwrap().pieces, 1);
     assert_eq!(place.pieces().len(), 1);
 }
 
