@@ -496,12 +496,14 @@ fn file_id(ask: &Ask) -> Result<FileId, Problem> {
     id.ok_or_else(no_file)
 }
 
-/// Whether someone may see a file that is there.
+/// Whether someone may see a file, or what is there of it. Only who sends one is given what is not whole;
+/// a host may take it away.
 fn may_see(who: &Who, file: &File) -> bool {
     match who {
         Who::Member(session, seat) => {
             let is_own = file.of.session == *session || file.of.to == Some(*session);
-            let is_for_all = file.of.to.is_none() && file.completed >= Some(seat.sees_from);
+            let is_late_enough = file.completed.is_none_or(|at| at >= seat.sees_from);
+            let is_for_all = file.of.to.is_none() && is_late_enough;
             seat.shelf == Some(file.of.room) && (is_own || is_for_all)
         }
         Who::Host(room) => *room == file.of.room && file.of.to.is_none(),

@@ -438,6 +438,26 @@ async fn viewers_do_not_share_and_hosts_can_switch_files_off() {
 }
 
 #[tokio::test]
+async fn hosts_end_uploads_of_others_that_are_for_everyone() {
+    let server = TestServer::start().await;
+    let [ann, bob] = server.peers_in("tea").await;
+    let [eve] = server.peers_in("coffee").await;
+    let by_ann = Client::of(&server, &ann);
+    let (by_bob, by_eve) = (Client::of(&server, &bob), Client::of(&server, &eve));
+    let made = by_bob.announce("tea", 3, &metadata("b", "")).await;
+    let path = made.header("location").to_owned();
+    assert_eq!(by_bob.part(&path, 0, b"ab").await.status, 204);
+    assert_eq!(by_ann.get(&path).await.status, 404, "it is not whole");
+    assert_eq!(by_eve.ask("DELETE", &path, &[]).await.status, 404);
+    assert_eq!(by_ann.ask("DELETE", &path, &[]).await.status, 204);
+    assert_eq!(by_bob.part(&path, 2, b"c").await.status, 404);
+    // What is for one person alone is not theirs to end.
+    let made = by_bob.announce("tea", 3, &private("b", &bob.id)).await;
+    let path = made.header("location");
+    assert_eq!(by_ann.ask("DELETE", path, &[]).await.status, 403);
+}
+
+#[tokio::test]
 async fn nothing_that_was_shared_can_run() {
     let server = TestServer::start().await;
     let [ann] = server.peers_in("tea").await;
