@@ -1,5 +1,6 @@
 //! What commands have in common that work on what is kept, beside a server or without one.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,6 +50,15 @@ pub(super) fn must_be_in_use(config: &Config) -> Result<(), String> {
             "the data directory {folder} cannot be read: {error}"
         )),
     }
+}
+
+/// Refuses the data directory that is taken when nobody names one, unless a server has used it. One that somebody
+/// names may be new: keys and tokens can be made before the first start.
+pub(super) fn must_be_meant(config: &Config) -> Result<(), String> {
+    if config.data_dir == Path::new(config::DEFAULT_DATA_DIR) {
+        return must_be_in_use(config);
+    }
+    Ok(())
 }
 
 /// The time, in milliseconds since 1970.

@@ -74,7 +74,7 @@ pub fn key(command: &KeyCommand, settings: &Process) -> ExitCode {
 async fn act(command: &KeyCommand, config: Config) -> Result<(), String> {
     // In PostgreSQL they are the same ones whatever the folder.
     if config.store.database.is_none() {
-        data::must_be_in_use(&config)?;
+        data::must_be_meant(&config)?;
     }
     let store = Store::open(config.store, &config.data_dir)
         .await

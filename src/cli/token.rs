@@ -109,7 +109,7 @@ pub fn token(command: &TokenCommand, settings: &Process) -> ExitCode {
 }
 
 async fn print(command: &TokenCommand, config: Config) -> Result<(), String> {
-    data::must_be_in_use(&config)?;
+    data::must_be_meant(&config)?;
     let tokens = server::room_tokens(&config.data_dir).map_err(|error| {
         format!(
             "the data directory {} cannot be used: {error}",

@@ -29,7 +29,7 @@ pub use table::{SETTINGS, Setting};
 pub const DEFAULT_FILE: &str = "/etc/turnstone/turnstone.toml";
 
 /// Where the data goes when neither a setting nor systemd's `StateDirectory=` says.
-const DEFAULT_DATA_DIR: &str = "./data";
+pub const DEFAULT_DATA_DIR: &str = "./data";
 
 /// Every setting of the server, checked: nothing in it needs to be doubted again.
 #[derive(Clone, Default)]

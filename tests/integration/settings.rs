@@ -254,14 +254,8 @@ fn commands_about_what_is_kept_refuse_a_folder_where_nothing_is() {
     fs::create_dir(&empty).unwrap();
     let missing = directory.0.join("missing");
     let backup = directory.0.join("all.tar");
-    let mut commands = Vec::new();
     for folder in [&empty, &missing] {
-        commands.push((vec!["backup", backup.to_str().unwrap()], folder));
-        commands.push((vec!["key", "create", "billing", "turn"], folder));
-        commands.push((vec!["key", "list"], folder));
-        commands.push((vec!["token", "Tea"], folder));
-    }
-    for (command, folder) in commands {
+        let command = ["backup", backup.to_str().unwrap()];
         let output = turnstone(&command)
             .args(["--data-dir", folder.to_str().unwrap()])
             .output()
@@ -276,29 +270,42 @@ fn commands_about_what_is_kept_refuse_a_folder_where_nothing_is() {
     assert!(!missing.exists() && !backup.exists());
 
     // A shell has no $STATE_DIRECTORY: what is meant there is ./data, which is not made either.
-    let output = turnstone(&["backup", "all.tar"])
-        .current_dir(&directory.0)
-        .output()
-        .unwrap();
-    assert!(stderr(&output).contains("./data"), "{}", stderr(&output));
-    assert_eq!(output.status.code(), Some(1));
-    assert!(!directory.0.join("data").exists() && !backup.exists());
-
-    // Where PostgreSQL has the rows, the server's secret must be here; nobody is asked before.
-    for command in [["backup", "all.tar"], ["token", "Tea"]] {
-        let output = turnstone(&command)
-            .args(["--database-url", "postgres://nobody@127.0.0.1:1/none"])
-            .args(["--data-dir", empty.to_str().unwrap()])
+    for command in [
+        &["backup", "all.tar"][..],
+        &["key", "create", "billing", "turn"],
+        &["key", "list"],
+        &["token", "Tea"],
+    ] {
+        let output = turnstone(command)
             .current_dir(&directory.0)
             .output()
             .unwrap();
-        let words = stderr(&output);
-        assert!(
-            !output.status.success() && words.contains("--data-dir"),
-            "{words}"
-        );
-        assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "nothing was made");
+        assert!(stderr(&output).contains("./data"), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert_eq!(stdout(&output), "", "{command:?}");
+        assert!(!directory.0.join("data").exists() && !backup.exists());
     }
+
+    // Where PostgreSQL has the rows, the server's secret must be here; nobody is asked before.
+    let output = turnstone(&["backup", "all.tar"])
+        .args(["--database-url", "postgres://nobody@127.0.0.1:1/none"])
+        .args(["--data-dir", empty.to_str().unwrap()])
+        .current_dir(&directory.0)
+        .output()
+        .unwrap();
+    let words = stderr(&output);
+    assert!(
+        !output.status.success() && words.contains("--data-dir"),
+        "{words}"
+    );
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "nothing was made");
+
+    // Keys can be made before the first start, where somebody says so.
+    let output = turnstone(&["key", "create", "billing", "turn"])
+        .args(["--data-dir", empty.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 /// To write the table anew: `UPDATE_DOCS=1 cargo test --test integration documentation`.
