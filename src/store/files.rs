@@ -16,6 +16,7 @@ use ring::digest::{Context, SHA256};
 use sqlx::any::AnyRow;
 
 use super::blobs::Blobs;
+use super::database::Tx;
 use super::rooms::{found, hold_room};
 use super::{Columns, Error, Store, error, hexadecimal, kind, number, text};
 use crate::id::{DisplayName, FileId, RoomId, SessionId};
@@ -129,19 +130,7 @@ impl Store {
         }
         let mut tx = self.database.begin().await?;
         hold_room(&mut tx, file.room).await?;
-        let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS everywhere, \
-             CAST(COALESCE(SUM(CASE WHEN room = $1 THEN size ELSE 0 END), 0) AS BIGINT) AS here, \
-             COUNT(CASE WHEN room = $1 THEN 1 END) AS files FROM files",
-        )
-        .bind(file.room.number())
-        .fetch_one(tx.on())
-        .await?;
-        let fits = |taken: u64, limit: u64| taken.saturating_add(file.size) <= limit;
-        if !fits(row.number("everywhere")?, self.settings.all_files)
-            || !fits(row.number("here")?, self.settings.room_files)
-            || row.signed("files")? >= FILES_MAX
-        {
+        if self.fits(&mut tx, file.room, file.size).await? >= FILES_MAX {
             return Err(Error::TooMuch);
         }
         let id = FileId::random();
@@ -165,6 +154,27 @@ impl Store {
             return self.complete(id, file.created).await;
         }
         self.file(id).await
+    }
+
+    /// How many files the room has, if `more` bytes have a place in it and in all rooms. Only bytes that
+    /// are here count: to announce much and send nothing takes nothing from others.
+    async fn fits(&self, tx: &mut Tx<'_>, room: RoomId, more: u64) -> Result<i64, Error> {
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(received), 0) AS BIGINT) AS everywhere, \
+             CAST(COALESCE(SUM(CASE WHEN room = $1 THEN received ELSE 0 END), 0) AS BIGINT) AS here, \
+             COUNT(CASE WHEN room = $1 THEN 1 END) AS files FROM files",
+        )
+        .bind(room.number())
+        .fetch_one(tx.on())
+        .await?;
+        let fits = |taken: u64, limit: u64| taken.saturating_add(more) <= limit;
+        if fits(row.number("everywhere")?, self.settings.all_files)
+            && fits(row.number("here")?, self.settings.room_files)
+        {
+            row.signed("files")
+        } else {
+            Err(Error::TooMuch)
+        }
     }
 
     /// What is known of a file.
@@ -250,8 +260,9 @@ impl Store {
     /// What had arrived before a break is kept; [`Self::file`] tells where to go on.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the file does not end at `position`, [`Error::TooMuch`] when more
-    /// comes than was announced, [`Error::Broken`] when the bytes break off, and [`Error::WrongType`]
+    /// [`Error::Conflict`] when the file does not end at `position`, [`Error::TooLarge`] when more
+    /// comes than was announced, [`Error::TooMuch`] when the room or all rooms are full by now, or it
+    /// comes in too many pieces, [`Error::Broken`] when the bytes break off, and [`Error::WrongType`]
     /// when they turn out to be what is not taken: then the file is gone.
     pub async fn receive<E>(
         &self,
@@ -267,6 +278,7 @@ impl Store {
         let mut upload = Upload {
             store: self,
             id,
+            room: file.of.room,
             size: file.of.size,
             at: position,
             digest: self.digests.take(id, position),
@@ -281,7 +293,7 @@ impl Store {
                 Some(Ok(chunk)) => {
                     let coming = upload.at + piece.len() as u64 + chunk.len() as u64;
                     if coming > file.of.size {
-                        break Err(Error::TooMuch);
+                        break Err(Error::TooLarge);
                     }
                     let mut chunk = chunk;
                     while !chunk.is_empty() {
@@ -411,6 +423,7 @@ impl Store {
 struct Upload<'a> {
     store: &'a Store,
     id: FileId,
+    room: RoomId,
     size: u64,
     at: u64,
     digest: Option<Context>,
@@ -431,9 +444,24 @@ impl Upload<'_> {
             .await?;
         tx.commit().await?;
         self.store.blobs.put(&key, bytes.clone()).await?;
-
         let end = self.at + bytes.len() as u64;
-        let mut tx = database.begin().await?;
+        if let Err(error) = self.claim(&key, end).await {
+            if matches!(error, Error::TooMuch) {
+                // Not to wait for the sweep: whoever tries again and again would fill what is full.
+                self.store.blobs.delete(&key).await?;
+            }
+            return Err(error);
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.update(&bytes);
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    /// Makes the piece that lies under `key` the file's, up to `end`.
+    async fn claim(&self, key: &str, end: u64) -> Result<(), Error> {
+        let mut tx = self.store.database.begin().await?;
         // Only one of two who send the same part at the same time gets further than this.
         let done = sqlx::query(
             "UPDATE files SET received = $3 WHERE id = $1 AND received = $2 AND completed IS NULL \
@@ -448,6 +476,9 @@ impl Upload<'_> {
         if done.rows_affected() == 0 {
             return Err(Error::Conflict);
         }
+        // Others may have filled the room since the announcement. With PostgreSQL, those who send at this
+        // very moment may each go a piece beyond.
+        self.store.fits(&mut tx, self.room, 0).await?;
         let row = sqlx::query("SELECT COUNT(*) AS pieces FROM parts WHERE file = $1")
             .bind(self.id.to_string())
             .fetch_one(tx.on())
@@ -458,25 +489,20 @@ impl Upload<'_> {
         sqlx::query("INSERT INTO parts (file, start, size, key) VALUES ($1, $2, $3, $4)")
             .bind(self.id.to_string())
             .bind(number(self.at))
-            .bind(number(bytes.len() as u64))
-            .bind(key.as_str())
+            .bind(number(end - self.at))
+            .bind(key)
             .execute(tx.on())
             .await?;
         // Past due, the piece may be being removed at this very moment: writing it took an hour.
         let claimed = sqlx::query("DELETE FROM graves WHERE key = $1 AND due > $2")
-            .bind(key.as_str())
+            .bind(key)
             .bind(number(self.now()))
             .execute(tx.on())
             .await?;
         if claimed.rows_affected() == 0 {
             return Err(Error::Conflict);
         }
-        tx.commit().await?;
-        if let Some(digest) = &mut self.digest {
-            digest.update(&bytes);
-        }
-        self.at = end;
-        Ok(())
+        tx.commit().await
     }
 
     fn now(&self) -> u64 {

@@ -188,13 +188,7 @@ impl Api {
             created: ask.now,
         };
         let mut file = match self.files.shared.store.create_file(&file).await {
-            Err(store::Error::TooMuch) => {
-                return Err(Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "full",
-                    "There is no more room for files here. Deleting some helps.",
-                ));
-            }
+            Err(store::Error::TooMuch) => return Err(full()),
             made => made?,
         };
         if file.completed.is_some() {
@@ -265,7 +259,7 @@ impl Api {
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if coming.is_some_and(|coming| offset.saturating_add(coming) > file.of.size) {
-            return Err(Problem::too_big("That is more than was announced."));
+            return Err(more_than_announced());
         }
         let taken = self
             .files
@@ -428,9 +422,8 @@ impl Files {
                 Ok(file) => file,
                 Err(store::Error::Broken) => return Err(broken_off(why.cut())),
                 Err(store::Error::NotFound) => return Err(no_file()),
-                Err(store::Error::TooMuch) => {
-                    return Err(Problem::too_big("That is more than was announced."));
-                }
+                Err(store::Error::TooLarge) => return Err(more_than_announced()),
+                Err(store::Error::TooMuch) => return Err(full()),
                 Err(error) => return Err(error.into()),
             };
             if file.completed.is_some() {
@@ -620,6 +613,18 @@ fn no_such_file(error: store::Error) -> Problem {
         store::Error::NotFound => no_file(),
         error => error.into(),
     }
+}
+
+fn more_than_announced() -> Problem {
+    Problem::too_big("That is more than was announced.")
+}
+
+fn full() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "full",
+        "There is no more room for files here. Deleting some helps.",
+    )
 }
 
 fn not_bytes() -> Problem {

@@ -520,8 +520,15 @@ async fn limits_and_nonsense_are_refused_before_the_first_byte() {
     let made = by_ann.announce("tea", 1000, &png).await;
     assert_eq!(made.status, 201);
     let path = made.header("location").to_owned();
-    let full = by_ann.announce("tea", 501, &png).await;
+    // What is announced takes no place until it comes.
+    let other = by_ann.announce("tea", 1000, &png).await;
+    let other = other.header("location");
+    assert_eq!(by_ann.part(other, 0, &[0; 501]).await.status, 204);
+    let full = by_ann.announce("tea", 1000, &png).await;
     assert_eq!((full.status, &*code(&full)), (413, "full"));
+    let full = by_ann.part(&path, 0, &[0; 1000]).await;
+    assert_eq!((full.status, &*code(&full)), (413, "full"));
+    assert_eq!(by_ann.ask("DELETE", other, &[TUS]).await.status, 204);
     // What comes in parts or without a length is counted as it comes.
     let more = by_ann.part(&path, 0, &[0; 1001]).await;
     assert_eq!(more.status, 413);
@@ -538,7 +545,8 @@ async fn limits_and_nonsense_are_refused_before_the_first_byte() {
         let chunk = format!("1f4\r\n{}\r\n", "x".repeat(500));
         let _ = stream.write_all(chunk.as_bytes()).await;
     }
-    assert_eq!(Answer::read(&mut stream, false).await.status, 413);
+    let more = Answer::read(&mut stream, false).await;
+    assert_eq!((more.status, &*code(&more)), (413, "toobig"));
     // It says it is a picture, up to its last byte.
     let made = by_ann.announce("tea", 3, &png).await;
     let path = made.header("location").to_owned();

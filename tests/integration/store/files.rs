@@ -19,6 +19,7 @@ on_both!(
     an_upload_goes_on_after_a_restart,
     only_one_of_two_at_the_same_place_goes_on,
     files_have_limits,
+    only_bytes_that_are_here_count,
     private_files_are_for_two,
     files_are_listed_in_parts_from_the_newest,
     an_upload_is_handed_over_while_it_is_not_whole,
@@ -206,15 +207,49 @@ async fn files_have_limits(place: Place) {
     let large = store.create_file(&new_file(tea, 101)).await;
     assert!(matches!(large, Err(Error::TooLarge)), "{large:?}");
     let file = store.create_file(&new_file(tea, 100)).await.unwrap();
-    refused(store.create_file(&new_file(tea, 51)).await);
-    store.create_file(&new_file(coffee, 100)).await.unwrap();
-    refused(store.create_file(&new_file(coffee, 21)).await);
-    store.create_file(&new_file(coffee, 20)).await.unwrap();
     let over = store.receive(file.id, 0, chunks(0, 101), NOW).await;
-    assert!(matches!(over, Err(Error::TooMuch)), "{over:?}");
-    assert_eq!(store.file(file.id).await.unwrap().completed, None);
+    assert!(matches!(over, Err(Error::TooLarge)), "{over:?}");
+    assert_eq!(store.file(file.id).await.unwrap().received, 0);
+    store
+        .receive(file.id, 0, chunks(0, 100), NOW)
+        .await
+        .unwrap();
+    refused(store.create_file(&new_file(tea, 51)).await);
+    share(&store, coffee, "", &content(0, 100)).await.unwrap();
+    refused(store.create_file(&new_file(coffee, 21)).await);
+    share(&store, coffee, "", &content(0, 20)).await.unwrap();
+    refused(store.create_file(&new_file(tea, 1)).await);
     store.delete_file(file.id, NOW).await.unwrap();
     store.create_file(&new_file(tea, 100)).await.unwrap();
+}
+
+async fn only_bytes_that_are_here_count(place: Place) {
+    for (room_files, all_files) in [(150, 1000), (1000, 150)] {
+        let mut settings = place.settings();
+        (settings.room_files, settings.all_files) = (room_files, all_files);
+        let store = Store::open(settings, &place.dir).await.unwrap();
+        let id = room(&store, "Tea").await;
+        let before = place.pieces().len();
+        // Announced, and never sent.
+        for _ in 0..3 {
+            store.create_file(&new_file(id, 150)).await.unwrap();
+        }
+        let first = store.create_file(&new_file(id, 100)).await.unwrap();
+        let second = store.create_file(&new_file(id, 100)).await.unwrap();
+        let half = store.receive(second.id, 0, chunks(0, 50), NOW).await;
+        assert_eq!(half.unwrap().received, 50);
+        let whole = store.receive(first.id, 0, chunks(0, 100), NOW).await;
+        assert!(whole.unwrap().completed.is_some());
+        let over = store.receive(second.id, 50, chunks(50, 51), NOW).await;
+        assert!(matches!(over, Err(Error::TooMuch)), "{over:?}");
+        assert_eq!(place.pieces().len() - before, 2, "what was refused is gone");
+        // It goes on once there is a place.
+        store.delete_file(first.id, NOW).await.unwrap();
+        let file = store.receive(second.id, 50, chunks(50, 100), NOW).await;
+        assert_eq!(file.unwrap().sha256, Some(sha256(&content(0, 100))));
+        store.delete_room(id, NOW).await.unwrap();
+        store.close().await;
+    }
 }
 
 async fn private_files_are_for_two(place: Place) {
