@@ -103,9 +103,9 @@ pub struct FileList {
     pub more: bool,
 }
 
-/// The digests of uploads that go on: the position, and the state there.
+/// The digests of uploads that go on: the room, the position, and the state there.
 #[derive(Default)]
-pub(super) struct Digests(Mutex<HashMap<FileId, (u64, Context)>>);
+pub(super) struct Digests(Mutex<HashMap<FileId, (RoomId, u64, Context)>>);
 
 struct Piece {
     start: u64,
@@ -311,9 +311,15 @@ impl Store {
         }
         let (now, at, digest) = (upload.now(), upload.at, upload.digest);
         if let Some(digest) = digest {
-            self.digests.put(id, at, digest);
+            self.digests.put(id, file.of.room, at, digest);
         }
-        ended?;
+        if let Err(error) = ended {
+            // It may have been deleted meanwhile, or its room.
+            if self.file(id).await.is_err() {
+                self.digests.forget(id);
+            }
+            return Err(error);
+        }
         if at == file.of.size {
             return self.complete(id, now).await;
         }
@@ -373,7 +379,9 @@ impl Store {
             .execute(tx.on())
             .await?;
         found(done.rows_affected())?;
-        tx.commit().await
+        tx.commit().await?;
+        self.digests.forget(id);
+        Ok(())
     }
 
     /// All bytes are here: notes what they are, their digest, and that the file is whole.
@@ -517,16 +525,28 @@ impl Digests {
     fn take(&self, id: FileId, position: u64) -> Option<Context> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.remove(&id) {
-            Some((at, digest)) if at == position => Some(digest),
+            Some((_, at, digest)) if at == position => Some(digest),
             _ => (position == 0).then(|| Context::new(&SHA256)),
         }
     }
 
-    fn put(&self, id: FileId, position: u64, digest: Context) {
+    fn put(&self, id: FileId, room: RoomId, position: u64, digest: Context) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() < DIGESTS_MAX {
-            all.insert(id, (position, digest));
+            all.insert(id, (room, position, digest));
         }
+    }
+
+    /// Forgets an upload that is no longer there.
+    fn forget(&self, id: FileId) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&id);
+    }
+
+    /// Forgets the uploads of a room that has ended.
+    pub(super) fn forget_room(&self, room: RoomId) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, (of, ..)| *of != room);
     }
 
     /// Forgets uploads that are no longer there.
@@ -561,4 +581,23 @@ fn read_file(row: &AnyRow) -> Result<File, Error> {
         sha256: row.text_if_any("sha256")?,
         completed: row.number_if_any("completed")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_forgotten_with_their_upload_and_with_its_room() {
+        let digests = Digests::default();
+        let [deleted, ended, other] = [(); 3].map(|()| FileId::random());
+        for (id, room) in [(deleted, 1), (ended, 2), (other, 1)] {
+            digests.put(id, RoomId::new(room), 5, Context::new(&SHA256));
+        }
+        digests.forget(deleted);
+        digests.forget_room(RoomId::new(2));
+        assert!(digests.take(deleted, 5).is_none());
+        assert!(digests.take(ended, 5).is_none());
+        assert!(digests.take(other, 5).is_some());
+    }
 }

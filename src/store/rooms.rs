@@ -322,7 +322,9 @@ impl Store {
     pub async fn delete_room(&self, id: RoomId, now: u64) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
         delete_room(&mut tx, id, now).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.digests.forget_room(id);
+        Ok(())
     }
 
     /// Bans a person from a room; a second time changes nothing but what was noted.
