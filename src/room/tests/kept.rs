@@ -600,7 +600,7 @@ fn whoever_enters_before_the_word_of_a_change_comes_is_in_the_same_room() {
     let mut table = Table::keeping(record("coffee"));
     table.join(1, "coffee", "Ann");
     assert!(table.rooms.kept_was_changed(&was, &now_is, table.now));
-    table.login(2, "coffee", "Bob");
+    table.join(2, "coffee", "Bob");
     let room = table.told(2, "room");
     assert_eq!(room["participants"][0]["username"], "Ann");
 }
