@@ -49,6 +49,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   session.visit("went-home");
+  session.socket.close(); // its timers would keep a failed run from ending
   globalThis.WebSocket = before;
 });
 
