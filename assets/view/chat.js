@@ -135,9 +135,12 @@ function Form({ app, shown, onsent }) {
     setProblem("");
     if (event.currentTarget.value && edit === undefined) app.session.tellTyping(to ?? "");
   };
-  // Office programs put a picture of the text beside the text: then the text is meant.
+  // Office programs put a picture of the text beside the text, plain and as HTML: then the text is meant. Beside a file some systems
+  // put its name alone, and beside a picture from a page browsers put HTML alone.
   const onPaste = (/** @type {ClipboardEvent} */ event) => {
-    if (!event.clipboardData?.types.includes("text/plain") && share(app, event.clipboardData?.files)) event.preventDefault();
+    const types = event.clipboardData?.types ?? [];
+    const isText = types.includes("text/plain") && types.includes("text/html");
+    if (!isText && share(app, event.clipboardData?.files)) event.preventDefault();
   };
   const label = to ? t("chat.placeholderTo", { name: receiver?.username ?? "?" }) : t("chat.placeholder");
   const manner = edit !== undefined ? t("chat.editing") : answered ? t("chat.answering", { name: answered.username, text: answered.text.slice(0, QUOTE) })
