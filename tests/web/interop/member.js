@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { WebSocket } from "ws";
 import { until } from "../journeys/harness/wait.js";
 
+export { WebSocket };
+
 /** @typedef {import("../journeys/harness/server.js").Server} Server */
 
 /** The certificate that the server has made for itself. @param {Server} server */
