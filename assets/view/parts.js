@@ -1,5 +1,5 @@
 /** Small things several views use. */
-import { useEffect, useId, useRef, useState } from "../vendor/hooks.js";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "../vendor/hooks.js";
 import { html } from "./html.js";
 import { Icon } from "./icon.js";
 import { LANGUAGES, currentLanguage, errorText, t } from "../strings/index.js";
@@ -53,7 +53,8 @@ export const Problem = ({ problem, onclose }) => html`
 export function Dialog({ title, onclose, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
-  useEffect(() => {
+  // At once, not after the next picture: whoever opened it has the focus still.
+  useLayoutEffect(() => {
     const element = dialog.current;
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     element?.showModal();

@@ -82,12 +82,12 @@ journey("a locked room lets nobody in; in a waiting room a host decides", async 
   const closed = () => until("the dialogue is gone", async () => !await ann.page.$(handle("lock-room")));
   await ann.page.keyboard.press("Escape");
   await closed();
-  assert.equal(await focus(), "room-settings", "the focus is back where it came from");
+  await until("the focus is back where it came from", async () => await focus() === "room-settings");
   await ann.page.keyboard.press("Enter");
   await ann.find("lock-room");
   await ann.page.click(".dialog [data-kind=main]");
   await closed();
-  assert.equal(await focus(), "room-settings");
+  await until("the focus is back again", async () => await focus() === "room-settings");
 
   await ben.knock();
   await ben.isTold(/has been told that you are here/);
