@@ -28,6 +28,7 @@ pub mod cli;
 pub mod config;
 pub mod id;
 pub mod message;
+pub mod percent;
 pub mod relay;
 pub mod room;
 pub mod rooms;

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::body::{Whole, json, no_content, read_json};
 use super::problem::Problem;
 use super::rooms::{future, room_url, set_location};
-use super::routes::encode;
 use super::{Answered, Api, Ask};
 use crate::id::InviteId;
 use crate::message::Role;
+use crate::percent;
 use crate::store::{self, NewInvite, Scope};
 
 /// The secret's size in bytes: nobody guesses it.
@@ -91,7 +91,7 @@ impl Api {
         let name = &kept.settings.name;
         let url = format!("{}#invite={secret}", room_url(&ask.host, name));
         let mut response = json(StatusCode::CREATED, &Made { url, id });
-        let path = format!("/rooms/{}/invites/{id}", encode(name.as_str()));
+        let path = format!("/rooms/{}/invites/{id}", percent::encode(name.as_str()));
         set_location(&mut response, &path);
         Ok(response)
     }

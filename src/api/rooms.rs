@@ -8,10 +8,11 @@ use unicode_normalization::UnicodeNormalization;
 use super::auth::Standing;
 use super::body::{Whole, json, no_content, read_json};
 use super::problem::Problem;
-use super::routes::{encode, query};
+use super::routes::query;
 use super::{Answered, Api, Ask, Body, Creators};
 use crate::id::RoomName;
 use crate::message::{ChatEntry, Participant, Policy, PolicyChange, Reacted, Role};
+use crate::percent;
 use crate::store::{KeptRoom, Message, NewRoom, RoomSettings, Scope, Window};
 use crate::token::{Claims, Kind};
 
@@ -198,7 +199,10 @@ impl Api {
             host_token,
         };
         let mut response = json(StatusCode::CREATED, &made);
-        set_location(&mut response, &format!("/rooms/{}", encode(name.as_str())));
+        set_location(
+            &mut response,
+            &format!("/rooms/{}", percent::encode(name.as_str())),
+        );
         Ok(response)
     }
 
@@ -395,7 +399,7 @@ impl Ask {
 
 /// Where people enter a room.
 pub(super) fn room_url(host: &str, name: &RoomName) -> String {
-    format!("https://{host}/r/{}", encode(name.as_str()))
+    format!("https://{host}/r/{}", percent::encode(name.as_str()))
 }
 
 /// A moment that is still to come.

@@ -35,6 +35,7 @@ use super::stream::Patient;
 use super::tls::Tls;
 use super::upgrade::{self, OnSocket, Refusal, UpgradedSocket};
 use super::well_known::{self, WellKnown};
+use crate::percent;
 
 /// How long a request's head may take, and how long an idle HTTP/1.1 connection is kept for another.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -419,12 +420,12 @@ fn link_of_roomrequest(query: &str) -> Option<String> {
         .split('&')
         .find(is_room)?
         .strip_prefix("roomrequest=")?;
-    let room = well_known::decode(&room.replace('+', " "))?;
+    let room = percent::decode(&room.replace('+', " "))?;
     // A path of dots would be taken for a way up.
     if matches!(room.as_str(), "" | "." | "..") {
         return None;
     }
-    let link = format!("/r/{}", encode(&room));
+    let link = format!("/r/{}", percent::encode(&room));
     let rest: Vec<&str> = query
         .split('&')
         .filter(|part| !is_room(part) && !part.is_empty())
@@ -435,19 +436,6 @@ fn link_of_roomrequest(query: &str) -> Option<String> {
         format!("{link}?{}", rest.join("&"))
     };
     (link.len() <= LONGEST_ROOM).then_some(link)
-}
-
-/// Percent-encoding of one part of a path (RFC 3986 §2.1).
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 async fn asset(request: &Request<Incoming>, path: &str) -> Response<Body> {

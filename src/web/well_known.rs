@@ -9,6 +9,8 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, warn};
 
+use crate::percent;
+
 /// Where these files are asked for.
 pub(super) const PREFIX: &str = "/.well-known/";
 
@@ -78,29 +80,13 @@ fn names_in(path: &str) -> Option<Vec<String>> {
 }
 
 fn plain_name(encoded: &str) -> Option<String> {
-    let name = decode(encoded)?;
+    let name = percent::decode(encoded)?;
     let is_plain = (1..=LONGEST_NAME).contains(&name.len())
         && !name.starts_with('.')
         && !name
             .chars()
             .any(|letter| letter == '/' || letter == '\\' || letter.is_control());
     is_plain.then_some(name)
-}
-
-/// Percent-decoding (RFC 3986 §2.1); `None` when it is cut off or not UTF-8.
-pub(super) fn decode(encoded: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        let value = digit()? * 16 + digit()?;
-        bytes.push(u8::try_from(value).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// Opens name by name and follows no link, so that only what was put there itself is served.

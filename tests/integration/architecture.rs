@@ -14,10 +14,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("turn", &["stun", "id"]),
     ("store", &["message", "id"]),
     ("rooms", &["store", "room", "token", "message", "id"]),
-    ("web", &["id"]),
+    ("percent", &[]),
+    ("web", &["percent", "id"]),
     ("signaling", &["rooms", "room", "token", "message", "id"]),
     ("relay", &["turn", "stun", "id"]),
-    ("api", &["rooms", "store", "room", "token", "message", "id"]),
+    (
+        "api",
+        &[
+            "rooms", "store", "room", "token", "message", "percent", "id",
+        ],
+    ),
     ("admin", &["id"]),
     (
         "config",
@@ -68,7 +74,7 @@ const NOT_IN_A_CORE: &[&str] = &[
     "std::thread",
     "async fn",
 ];
-const CORES: &[&str] = &["room", "turn", "stun", "token", "message", "id"];
+const CORES: &[&str] = &["percent", "room", "turn", "stun", "token", "message", "id"];
 
 struct Source {
     path: PathBuf,
