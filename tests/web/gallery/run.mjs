@@ -21,6 +21,8 @@ const SCENES = [
 ];
 const SIZES = /** @type {const} */ ([["desktop", 1280, 800], ["phone", 390, 844]]);
 const LIGHTS = /** @type {const} */ (["light", "dark"]);
+/** In how many pictures all must be still: ten seconds. */
+const FRAMES = 600;
 const axe = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
 mkdirSync(folder, { recursive: true });
@@ -80,8 +82,11 @@ async function look(scenes, [device, width, height]) {
 /** Changes the light, and waits until every colour has arrived. @param {import("puppeteer-core").Page} page @param {"light" | "dark"} light */
 async function lit(page, light) {
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: light }, { name: "prefers-reduced-motion", value: "reduce" }]);
-  await page.evaluate(async () => {
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    await Promise.allSettled(document.getAnimations().map((one) => one.finished));
-  });
+  await page.evaluate(async (frames) => {
+    // Asks for each picture: a transition's own promise may wait for ever, since a browser without a screen draws when it must.
+    const picture = () => new Promise((done) => requestAnimationFrame(done));
+    await picture();
+    do await picture(); while (document.getAnimations().some(({ playState }) => playState === "running") && (frames -= 1) > 0);
+    if (frames === 0) throw new Error("something moves, and does not stop");
+  }, FRAMES);
 }
