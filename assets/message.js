@@ -49,6 +49,7 @@
  *   | {type: "waiting"}
  *   | {type: "knock", data: {sessionId: string, username: string}}
  *   | {type: "file", from: string, to?: string, data: SharedFile}
+ *   | {type: "file-delete", data: {id: string}}
  *   | {type: "chat-edit", from: string, data: {seq: number, text: string, edited: number}}
  *   | {type: "chat-delete", from: string, data: {seq: number}}
  *   | {type: "react", from: string, data: {seq: number, emoji: string, on?: boolean}}
@@ -143,6 +144,7 @@ const FROM_SERVER = {
   view: { data: view, from: true },
   chat: { data: chat },
   file: { data: shape({ id: filled, name: text, size: number, type: text, url: filled, sessionId: text, username: text, time: number, to: maybe(text) }), from: true },
+  "file-delete": { data: shape({ id: filled }) },
   "chat-edit": { data: shape({ seq: number, text, edited: number }), from: true },
   "chat-delete": { data: numbered, from: true },
   react: { data: react, from: true },

@@ -83,6 +83,8 @@ export function reduce(state, message) {
       return withSaid(state, ({ seq }) => seq === message.data.seq, () => []);
     case "file":
       return withFile(state, { ...message.data, ...(message.to ? { to: message.to } : {}) });
+    case "file-delete":
+      return { ...state, chat: state.chat.filter((line) => line.kind !== "file" || line.id !== message.data.id) };
     case "read":
       return message.from === state.me?.sessionId ? state : withPerson(state, message.from, (person) => ({ ...person, read: Math.max(person.read, message.data.seq) }));
     case "react":

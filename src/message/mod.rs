@@ -21,8 +21,8 @@ pub use act::{
     Kick, Kind, Knock, Lock, Mute, Muted, Person, Policy, PolicyChange, Role, RoleChange, Whose,
 };
 pub use talk::{
-    CHAT_BYTES_MAX, Chat, ChatEdit, ChatEntry, Edited, FileEntry, HISTORY_PAGE_MAX, History,
-    HistoryQuery, Numbered, React, Reacted, Reaction,
+    CHAT_BYTES_MAX, Chat, ChatEdit, ChatEntry, Edited, FileEntry, FileGone, HISTORY_PAGE_MAX,
+    History, HistoryQuery, Numbered, React, Reacted, Reaction,
 };
 
 /// The largest message that is read, in bytes. Session descriptions of a ten-person call stay
@@ -457,6 +457,17 @@ pub enum ToPeer<'a> {
         to: &'a str,
         /// The file.
         data: &'a FileEntry,
+    },
+    /// A file that was shared is there no longer.
+    #[serde(rename = "file-delete")]
+    FileDelete {
+        /// By whom; absent when it was done from outside the room.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<SessionId>,
+        /// The session the file was for; empty for everyone.
+        to: &'a str,
+        /// Which.
+        data: FileGone,
     },
     /// You wait until a host lets you in.
     Waiting {

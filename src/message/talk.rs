@@ -171,6 +171,13 @@ pub struct FileEntry {
     pub time: u64,
 }
 
+/// A file that is there no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FileGone {
+    /// What it was known by.
+    pub id: FileId,
+}
+
 /// Another text for a message that was sent.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatEdit {

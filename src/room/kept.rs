@@ -338,10 +338,7 @@ impl Rooms {
     #[must_use]
     pub fn shelf(&self, name: &RoomName) -> Option<Option<RoomId>> {
         let room = self.rooms.get(name).filter(|room| !room.seats.is_empty())?;
-        Some(match &room.keeping {
-            Keeping::AdHoc { shelf } => *shelf,
-            Keeping::Kept(kept) => Some(kept.id),
-        })
+        Some(room.settled_shelf())
     }
 
     /// Settles where the files of a live room lie that is not kept. What is settled stays: the answer is

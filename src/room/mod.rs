@@ -48,6 +48,7 @@ use crate::token::{self, Claims};
 
 use allowance::Allowance;
 
+pub use file::TakenAway;
 pub use keep::{Job, Kept, Original, Outcome, Trouble};
 pub use kept::{Banned, Record};
 pub use look_up::{Found, Shown, Wish};

@@ -24,6 +24,7 @@ use crate::id::{PeerId, RoomId, RoomName, SessionId, Source};
 use crate::message::{FileEntry, FromPeer, Participant, Refusal, Text};
 use crate::room::{
     Departure, Effect, Event, Moment, News, ResumeKey, Rooms, SeatInfo, Seating, Settings,
+    TakenAway,
 };
 use crate::store::Store;
 use crate::store::password::Passwords;
@@ -239,6 +240,11 @@ impl RoomsHandle {
     pub async fn file_added(&self, room: RoomName, file: FileEntry, to: Option<SessionId>) {
         self.ask(move |rooms, _| rooms.file_added(&room, &file, to))
             .await;
+    }
+
+    /// Tells those who were told of a file that it is there no longer.
+    pub async fn file_deleted(&self, file: TakenAway) {
+        self.ask(move |rooms, _| rooms.file_deleted(&file)).await;
     }
 
     /// What happens from now on. Whoever reads too slowly misses the oldest and is told so.

@@ -17,7 +17,7 @@ use sqlx::any::AnyRow;
 
 use super::blobs::Blobs;
 use super::database::Tx;
-use super::rooms::{found, hold_room};
+use super::rooms::hold_room;
 use super::{Columns, Error, Store, error, hexadecimal, kind, number, text};
 use crate::id::{DisplayName, FileId, RoomId, SessionId};
 
@@ -362,26 +362,26 @@ impl Store {
         })
     }
 
-    /// Deletes a file, whole or not. Its bytes go with [`Self::bury`], or with the next sweep
-    /// after `now`.
+    /// Deletes a file, whole or not, and says what it was. Its bytes go with [`Self::bury`], or with
+    /// the next sweep after `now`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none.
-    pub async fn delete_file(&self, id: FileId, now: u64) -> Result<(), Error> {
+    pub async fn delete_file(&self, id: FileId, now: u64) -> Result<File, Error> {
         let mut tx = self.database.begin().await?;
         sqlx::query("INSERT INTO graves (key, due) SELECT key, $2 FROM parts WHERE file = $1")
             .bind(id.to_string())
             .bind(number(now))
             .execute(tx.on())
             .await?;
-        let done = sqlx::query("DELETE FROM files WHERE id = $1")
+        let row = sqlx::query("DELETE FROM files WHERE id = $1 RETURNING *")
             .bind(id.to_string())
-            .execute(tx.on())
+            .fetch_one(tx.on())
             .await?;
-        found(done.rows_affected())?;
+        let file = read_file(&row)?;
         tx.commit().await?;
         self.digests.forget(id);
-        Ok(())
+        Ok(file)
     }
 
     /// All bytes are here: notes what they are, their digest, and that the file is whole.

@@ -161,7 +161,7 @@ impl Store {
                 let id: FileId = row.parsed("id")?;
                 ids.insert(id);
                 match self.delete_file(id, now).await {
-                    Ok(()) => gone += 1,
+                    Ok(_) => gone += 1,
                     Err(Error::NotFound) => {}
                     Err(error) => return Err(error),
                 }

@@ -7,10 +7,11 @@ use std::path::Path;
 use serde_json::Value;
 use turnstone::id::{DisplayName, RoomName, SessionId};
 use turnstone::message::{
-    ApiGrant, Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FileEntry, FromPeer, History,
-    IceGrant, IceServer, Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered, Participant,
-    Policy, PolicyChange, React, Reacted, Reaction, Recording, Refusal, Role, RoleChange,
-    RoomChange, RoomState, Size, Status, StreamKind, Text, ToPeer, View, Welcome, Whose, You,
+    ApiGrant, Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FileEntry, FileGone, FromPeer,
+    History, IceGrant, IceServer, Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered,
+    Participant, Policy, PolicyChange, React, Reacted, Reaction, Recording, Refusal, Role,
+    RoleChange, RoomChange, RoomState, Size, Status, StreamKind, Text, ToPeer, View, Welcome,
+    Whose, You,
 };
 
 const ANN: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
@@ -386,6 +387,22 @@ fn every_server_sample_is_said_so() {
                 from,
                 to,
                 data: &file,
+            },
+        ),
+        (
+            "file-delete",
+            ToPeer::FileDelete {
+                from: Some(from),
+                to,
+                data: FileGone { id: file.id },
+            },
+        ),
+        (
+            "file-delete-outside",
+            ToPeer::FileDelete {
+                from: None,
+                to,
+                data: FileGone { id: file.id },
             },
         ),
         ("waiting", ToPeer::Waiting { data: Empty {} }),

@@ -296,6 +296,11 @@ test("a file is a line of its own, once, and counts as unread", () => {
   assert.equal(last?.kind === "file" && last.toName, "Me");
 });
 
+test("a file that was taken away is no line any more", () => {
+  const state = after(inside(one("ann", "Ann")), chat(1), shared("a"), shared("b"), { type: "file-delete", data: { id: "a" } }, { type: "file-delete", data: { id: "never" } });
+  assert.deepEqual(keysOf(state), [1, "fb"]);
+});
+
 test("files from before we came stand where they were shared, also when older lines come later", () => {
   const files = [shared("old", { time: 2 }), shared("between", { time: 12 })].map((message) => (message.type === "file" ? message.data : null)).filter((file) => file !== null);
   const page = /** @param {number[]} seqs @param {boolean} more @returns {FromServer} */ (seqs, more) => ({ type: "history", data: { more, messages: seqs.map((seq) => ({ id: `m${seq}`, seq, sessionId: "ann", username: "Ann", text: "x", time: seq })) } });

@@ -34,7 +34,7 @@ use super::problem::Problem;
 use super::{Answered, Api, Ask, Body};
 use crate::id::{FileId, RoomId, SessionId, Source};
 use crate::message::{FileEntry, Role};
-use crate::room::SeatInfo;
+use crate::room::{SeatInfo, TakenAway};
 use crate::rooms::RoomsHandle;
 use crate::store::{self, File, NewFile, Scope, Store};
 use crate::token::Kind;
@@ -290,16 +290,13 @@ impl Api {
             Who::Host(_) | Who::Key if may_see(&who, &file) => {}
             Who::Host(_) | Who::Key => return Err(no_file()),
         }
-        shared.make_way(id).await?;
-        match shared.store.delete_file(id, ask.now).await {
-            Ok(()) | Err(store::Error::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let (store, now) = (shared.store.clone(), ask.now);
-        shared.tasks.spawn(async move {
-            // The cause of a failure has been logged; the next sweep tries again.
-            let _ = store.bury(now).await;
-        });
+        let by = match who {
+            Who::Member(session, _) => Some(session),
+            Who::Host(_) | Who::Key => None,
+        };
+        let (shared, now) = (Arc::clone(shared), ask.now);
+        let deletion = async move { shared.take_away(id, by, now).await };
+        self.files.shared.to_its_end(deletion).await?;
         let mut response = Response::new(Body::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         Ok(response)
@@ -417,7 +414,6 @@ impl Files {
                 received = shared.store.receive(file.id, offset, bytes, now) => received,
                 () = too_late => return Err(broken_off(Some(Cut::Stopping))),
             };
-            drop(run);
             let file = match received {
                 Ok(file) => file,
                 Err(store::Error::Broken) => return Err(broken_off(why.cut())),
@@ -429,10 +425,11 @@ impl Files {
             if file.completed.is_some() {
                 shared.finish(&file).await?;
             }
+            // Whoever takes the file away waits for this: that it is there is told before that it is not.
+            drop(run);
             Ok(file)
         };
-        let task = self.shared.tasks.spawn(upload);
-        task.await.unwrap_or_else(|_| Err(Problem::busy(1)))
+        self.shared.to_its_end(upload).await
     }
 }
 
@@ -458,6 +455,41 @@ impl Shared {
             warn!(%error, "a file that nobody may see could not be deleted");
         }
         Err(refusal)
+    }
+
+    /// Deletes a file, and tells those who knew of it.
+    async fn take_away(&self, id: FileId, by: Option<SessionId>, now: u64) -> Result<(), Problem> {
+        self.make_way(id).await?;
+        let file = match self.store.delete_file(id, now).await {
+            Ok(file) => file,
+            Err(store::Error::NotFound) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if file.completed.is_some() {
+            let gone = TakenAway {
+                shelf: file.of.room,
+                id,
+                sender: file.of.session,
+                to: file.of.to,
+                by,
+            };
+            self.rooms.file_deleted(gone).await;
+        }
+        let store = self.store.clone();
+        self.tasks.spawn(async move {
+            // The cause of a failure has been logged; the next sweep tries again.
+            let _ = store.bury(now).await;
+        });
+        Ok(())
+    }
+
+    /// Does it in a task of its own: whoever asked may go, and others are to hear of what was done.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let ended = self.tasks.spawn(work).await;
+        ended.unwrap_or_else(|_| Err(Problem::busy(1)))
     }
 
     async fn make_way(&self, file: FileId) -> Result<(), Problem> {

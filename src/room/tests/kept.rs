@@ -853,6 +853,50 @@ fn files_lie_in_one_place_as_long_as_the_room() {
 }
 
 #[test]
+fn whoever_was_told_of_a_file_is_told_that_it_is_gone() {
+    let mut table = Table::with_everyone();
+    let tea: RoomName = "tea".parse().unwrap();
+    let shelf = RoomId::new(1);
+    table.rooms.settle_shelf(&tea, shelf);
+    let file = |table: &Table, sender: u64, to: Option<u64>, by: Option<u64>| TakenAway {
+        shelf,
+        id: crate::id::FileId::random(),
+        sender: table.sessions[&sender],
+        to: to.map(|to| table.sessions[&to]),
+        by: by.map(|by| table.sessions[&by]),
+    };
+    let for_all = file(&table, 2, None, Some(1));
+    let private = file(&table, 2, Some(3), None);
+    for (gone, listeners) in [(for_all, &[1, 2, 3, 4][..]), (private, &[2, 3])] {
+        table.rooms.file_deleted(&gone);
+        table.collect();
+        for peer in 1..=4 {
+            let heard = table.heard(peer);
+            if !listeners.contains(&peer) {
+                assert!(heard.is_empty(), "{heard:?}");
+                continue;
+            }
+            let [told] = &heard[..] else {
+                panic!("{heard:?}")
+            };
+            assert_eq!(told["type"], "file-delete");
+            assert_eq!(told["data"], json!({"id": gone.id}));
+            let by = gone.by.map(|by| by.to_string());
+            assert_eq!(told["from"].as_str(), by.as_deref());
+            let to = gone.to.map(|to| to.to_string()).unwrap_or_default();
+            assert_eq!(told["to"], to);
+        }
+    }
+    let elsewhere = TakenAway {
+        shelf: RoomId::new(2),
+        ..for_all
+    };
+    table.rooms.file_deleted(&elsewhere);
+    table.collect();
+    assert!(table.sent.is_empty());
+}
+
+#[test]
 fn news_say_who_came_and_went_where() {
     let mut table = Table::keeping(record("tea"));
     table.enter(1, "Ann", json!({}));

@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
+use turnstone::store::Scope;
 
+use super::harness::ApiServer;
 use crate::harness::{PATIENCE, Peer, TestServer};
 use crate::https_harness::Answer;
 use crate::store::harness::{Place, on_both};
@@ -19,6 +21,7 @@ on_both!(
     an_upload_that_broke_goes_on_where_it_was,
     a_private_file_is_for_two,
     an_upload_goes_on_after_a_restart_by_whoever_comes_back,
+    whoever_was_told_of_a_file_is_told_of_its_end,
 );
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n-- the rest is not looked at --";
@@ -455,6 +458,55 @@ async fn hosts_end_uploads_of_others_that_are_for_everyone() {
     let made = by_bob.announce("tea", 3, &private("b", &bob.id)).await;
     let path = made.header("location");
     assert_eq!(by_ann.ask("DELETE", path, &[]).await.status, 403);
+}
+
+async fn whoever_was_told_of_a_file_is_told_of_its_end(place: Place) {
+    let api = ApiServer::start(place).await;
+    let host = api.room("tea").await;
+    let key = api.key(&[Scope::Files]).await;
+    let server = &api.server;
+    let [mut ann, mut bob, mut eve] = server.peers_in("tea").await;
+    let [mut far] = server.peers_in("coffee").await;
+    let (by_ann, by_bob) = (Client::of(server, &ann), Client::of(server, &bob));
+    let from_outside = [host, key].map(|token| Client { server, token });
+    let sender = ann.id.clone();
+    for (client, by, is_private) in [
+        (&by_ann, Some(&*sender), false),
+        (&from_outside[0], None, false),
+        (&from_outside[1], None, false),
+        (&by_ann, Some(&*sender), true),
+    ] {
+        let about = if is_private {
+            private("a", &bob.id)
+        } else {
+            metadata("a", "")
+        };
+        let path = by_ann.share("tea", &about, b"abc").await;
+        let mut listeners = vec![&mut ann, &mut bob];
+        if !is_private {
+            listeners.push(&mut eve);
+        }
+        for peer in &mut listeners {
+            assert_eq!(peer.next().await["type"], "file");
+        }
+        assert_eq!(client.ask("DELETE", &path, &[]).await.status, 204);
+        let id = path.rsplit('/').next().unwrap();
+        for peer in listeners {
+            let told = peer.next().await;
+            assert_eq!(told["type"], "file-delete");
+            assert_eq!(told["data"], json!({"id": id}));
+            assert_eq!(told["from"].as_str(), by);
+        }
+        assert_eq!(client.ask("DELETE", &path, &[]).await.status, 404);
+    }
+    // Nobody was told of one that was never whole.
+    let made = by_bob.announce("tea", 3, &metadata("b", "")).await;
+    let path = made.header("location");
+    assert_eq!(by_bob.part(path, 0, b"ab").await.status, 204);
+    assert_eq!(by_bob.ask("DELETE", path, &[TUS]).await.status, 204);
+    for peer in [&mut ann, &mut bob, &mut eve, &mut far] {
+        peer.heard_nothing_else().await;
+    }
 }
 
 #[tokio::test]
