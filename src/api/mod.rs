@@ -84,6 +84,8 @@ pub struct Parts {
     pub turn: Arc<dyn TurnUsers>,
     /// Signs links to files.
     pub link_key: [u8; 32],
+    /// Tells other programs of files, if there are any to be told.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// What goes on when whoever asked for it has gone; the server waits for it when it stops.
     pub tasks: TaskTracker,
     /// Fires when the server stops: answers without an end then have one.
@@ -137,6 +139,7 @@ impl Api {
             parts.settings.limits.upload_rate,
             parts.rooms.clone(),
             parts.store.clone(),
+            parts.webhooks,
             parts.stop.clone(),
             parts.tasks,
         );

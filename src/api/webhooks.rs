@@ -1,6 +1,7 @@
 //! Events told to other programs: signed as Standard Webhooks 1.0 has it, kept until they have arrived.
 //!
-//! One task writes what happens into the store's outbox, another sends what is due from there. So nothing
+//! One task writes what happens into the store's outbox, another sends what is due from there. Of files it is
+//! `files` that writes, together with the note that they are told of. So nothing
 //! that was written is lost with the process: whoever starts next sends it. A receiver may get an event
 //! twice, with the same `webhook-id`, and events may overtake each other.
 
@@ -33,6 +34,8 @@ use tracing::{debug, warn};
 
 use super::now;
 use super::settings::{WebhookKey, WebhookSettings};
+use crate::id::RoomName;
+use crate::message::FileEntry;
 use crate::room::{News, Place};
 use crate::rooms::RoomsHandle;
 use crate::store::{self, Event, NewEvent, Store};
@@ -62,6 +65,10 @@ const WAITS: [Duration; 7] = [
 
 /// For how long what has happened is still written down, and what is on its way waited for, when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What an operator reads when receivers have been away for long.
+pub(super) const TOO_MANY_WAIT: &str =
+    "too many events wait for webhooks that do not answer; one is not told";
 
 /// Tells other programs of what happens.
 pub struct Webhooks {
@@ -169,23 +176,42 @@ impl Webhooks {
         let Some((event, data)) = told(news) else {
             return;
         };
-        let created = now();
-        let body = json!({"type": event, "timestamp": rfc3339(created), "data": data}).to_string();
-        for url in &self.urls {
-            let event = NewEvent {
-                url: url.clone(),
-                event: event.to_owned(),
-                body: body.clone(),
-                created,
-            };
+        for event in self.events(event, &data) {
             match self.store.add_event(&event).await {
-                Ok(_) => self.written.notify_one(),
-                Err(store::Error::TooMuch) => {
-                    warn!("too many events wait for webhooks that do not answer; one is not told");
-                }
+                Ok(_) => self.wake(),
+                Err(store::Error::TooMuch) => warn!("{TOO_MANY_WAIT}"),
                 Err(error) => warn!(%error, "an event could not be written down for webhooks"),
             }
         }
+    }
+
+    /// What tells of a file that was shared with everyone in a room: to be written down together with the note
+    /// that it is told of.
+    pub(super) fn file_added(
+        &self,
+        room: &RoomName,
+        is_kept: bool,
+        file: &FileEntry,
+    ) -> Vec<NewEvent> {
+        let data = json!({"room": room, "kept": is_kept, "file": file});
+        self.events("file.added", &data)
+    }
+
+    /// Something was written into the outbox.
+    pub(super) fn wake(&self) {
+        self.written.notify_one();
+    }
+
+    fn events(&self, event: &str, data: &Value) -> Vec<NewEvent> {
+        let created = now();
+        let body = json!({"type": event, "timestamp": rfc3339(created), "data": data}).to_string();
+        let to = |url: &String| NewEvent {
+            url: url.clone(),
+            event: event.to_owned(),
+            body: body.clone(),
+            created,
+        };
+        self.urls.iter().map(to).collect()
     }
 
     async fn attempt(&self, event: Event) {
@@ -333,9 +359,6 @@ fn told(news: &News) -> Option<(&'static str, Value)> {
         } => {
             let person = json!({"sessionId": session, "username": name});
             Some(("member.left", with(place, person)))
-        }
-        News::FileAdded { place, file } => {
-            Some(("file.added", with(place, json!({ "file": file }))))
         }
         News::Created(_) | News::Changed { .. } | News::Deleted(_) => None,
     }

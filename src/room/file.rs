@@ -1,7 +1,7 @@
 //! Someone has shared a file, or taken one away.
 
 use super::kept::Keeping;
-use super::{News, Room, Rooms, resume};
+use super::{Room, Rooms, resume};
 use crate::id::{FileId, RoomId, RoomName, SessionId};
 use crate::message::{FileEntry, FileGone, ToPeer};
 
@@ -42,10 +42,6 @@ impl Rooms {
             |seat| to.is_none_or(|to| seat.session == to || seat.session == from),
             &mut self.effects,
         );
-        if to.is_none() {
-            let (place, file) = (room.place(), file.clone());
-            self.tell_the_news(News::FileAdded { place, file });
-        }
     }
 
     /// A file is there no longer. Whoever was told of it is told so.

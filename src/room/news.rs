@@ -2,7 +2,7 @@
 
 use super::{Effect, Room, Rooms};
 use crate::id::{DisplayName, RoomId, RoomName, SessionId};
-use crate::message::{FileEntry, Role};
+use crate::message::Role;
 
 /// A room, as it is known outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +53,6 @@ pub enum News {
     },
     /// A kept room is no more.
     Deleted(Place),
-    /// A file was shared with everyone in a room.
-    FileAdded {
-        /// Where.
-        place: Place,
-        /// Which.
-        file: FileEntry,
-    },
 }
 
 impl Rooms {

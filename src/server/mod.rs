@@ -180,11 +180,10 @@ impl Server {
         });
         let turn_users: Arc<dyn TurnUsers> = Arc::clone(&ice) as _;
         let signaling = Arc::new(Signaling::new(rooms.clone(), ice, stop.clone()));
-        if let Some(webhooks) =
-            Webhooks::new(&api.webhooks, rooms.clone(), store.clone(), stop.clone())
-        {
-            tasks.spawn(Arc::clone(&webhooks).write());
-            tasks.spawn(webhooks.send());
+        let webhooks = Webhooks::new(&api.webhooks, rooms.clone(), store.clone(), stop.clone());
+        if let Some(webhooks) = &webhooks {
+            tasks.spawn(Arc::clone(webhooks).write());
+            tasks.spawn(Arc::clone(webhooks).send());
         }
         let api = Arc::new(Api::new(api::Parts {
             settings: api,
@@ -196,10 +195,12 @@ impl Server {
             tokens,
             turn: turn_users,
             link_key: secret.key_for("file links"),
+            webhooks,
             tasks: tasks.clone(),
             stop: stop.clone(),
         }));
         tasks.spawn(Arc::clone(&api).tell_events());
+        tasks.spawn(Arc::clone(&api).tell_of_files());
 
         let limits = Arc::new(Limits::new(&web.limits));
         let on_socket = sockets_to(Arc::clone(&signaling), tasks.clone());

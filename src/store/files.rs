@@ -18,8 +18,8 @@ use sqlx::any::AnyRow;
 use super::blobs::Blobs;
 use super::database::Tx;
 use super::rooms::hold_room;
-use super::{Columns, Error, Store, error, hexadecimal, kind, number, text};
-use crate::id::{DisplayName, FileId, RoomId, SessionId};
+use super::{Columns, Error, NewEvent, Store, error, hexadecimal, kind, number, outbox, text};
+use crate::id::{DisplayName, FileId, RoomId, RoomName, SessionId};
 
 /// How long an upload may take from its announcement to its last byte; then it is removed.
 pub const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,6 +38,9 @@ const FILES_MAX: i64 = 10_000;
 
 /// How many files one page of a list has at most.
 const LIST_MAX: u32 = 500;
+
+/// Of how many files people are told after a start at most: as many as were uploaded at once, and more.
+const UNTOLD_MAX: i64 = 1000;
 
 /// How many uploads have their digest at hand. Others are read again at their end.
 const DIGESTS_MAX: usize = 1024;
@@ -136,7 +139,7 @@ impl Store {
         let id = FileId::random();
         sqlx::query(
             "INSERT INTO files (id, room, name, kind, size, received, session, username, to_session, \
-             created) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9)",
+             created, told) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, 0)",
         )
         .bind(id.to_string())
         .bind(file.room.number())
@@ -224,6 +227,52 @@ impl Store {
             .collect::<Result<_, _>>()?;
         files.reverse();
         Ok(FileList { files, more })
+    }
+
+    /// Files of kept rooms that are whole and of which nobody was told: the server ended in between.
+    ///
+    /// # Errors
+    /// When the store is not available.
+    pub async fn untold_files(&self) -> Result<Vec<(RoomName, File)>, Error> {
+        let rows = sqlx::query(
+            "SELECT files.*, rooms.name AS room_name FROM files JOIN rooms ON rooms.id = files.room \
+             WHERE files.told = 0 AND files.completed IS NOT NULL AND rooms.hidden = 0 \
+             ORDER BY files.completed, files.id LIMIT $1",
+        )
+        .bind(UNTOLD_MAX)
+        .fetch_all(&self.database.pool)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.parsed("room_name")?, read_file(row)?)))
+            .collect()
+    }
+
+    /// Notes that people are told of a file that is whole, and takes on the events that tell programs; both or
+    /// neither. False when that was done before, or the file is there no longer: then nobody is to be told.
+    ///
+    /// # Errors
+    /// [`Error::TooMuch`] when too many events wait already: it is noted, and programs are not told.
+    pub async fn tell_of_file(&self, id: FileId, events: &[NewEvent]) -> Result<bool, Error> {
+        let mut tx = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE files SET told = 1 WHERE id = $1 AND told = 0 AND completed IS NOT NULL",
+        )
+        .bind(id.to_string())
+        .execute(tx.on())
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let mut taken_on = Ok(true);
+        for event in events {
+            match outbox::add(&mut tx, event).await {
+                Ok(_) => {}
+                Err(Error::TooMuch) => taken_on = Err(Error::TooMuch),
+                Err(error) => return Err(error),
+            }
+        }
+        tx.commit().await?;
+        taken_on
     }
 
     /// Gives an upload that `from` has begun to another session: the person has come back as that.

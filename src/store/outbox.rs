@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyRow;
 
+use super::database::Tx;
 use super::rooms::{found, milliseconds};
 use super::{Columns, Error, Store, number, text};
 use crate::id::EventId;
@@ -41,25 +42,8 @@ impl Store {
     /// # Errors
     /// [`Error::TooMuch`] when too many wait already.
     pub async fn add_event(&self, event: &NewEvent) -> Result<EventId, Error> {
-        let id = EventId::random();
         let mut tx = self.database.begin().await?;
-        let row = sqlx::query("SELECT COUNT(*) AS waiting FROM outbox")
-            .fetch_one(tx.on())
-            .await?;
-        if row.signed("waiting")? >= WAITING_MAX {
-            return Err(Error::TooMuch);
-        }
-        sqlx::query(
-            "INSERT INTO outbox (id, url, event, body, created, due, attempts) \
-             VALUES ($1, $2, $3, $4, $5, $5, 0)",
-        )
-        .bind(id.to_string())
-        .bind(text(&event.url))
-        .bind(text(&event.event))
-        .bind(text(&event.body))
-        .bind(number(event.created))
-        .execute(tx.on())
-        .await?;
+        let id = add(&mut tx, event).await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -119,6 +103,29 @@ impl Store {
         tx.commit().await?;
         found(done.rows_affected())
     }
+}
+
+/// Takes on an event together with what it tells of.
+pub(super) async fn add(tx: &mut Tx<'_>, event: &NewEvent) -> Result<EventId, Error> {
+    let row = sqlx::query("SELECT COUNT(*) AS waiting FROM outbox")
+        .fetch_one(tx.on())
+        .await?;
+    if row.signed("waiting")? >= WAITING_MAX {
+        return Err(Error::TooMuch);
+    }
+    let id = EventId::random();
+    sqlx::query(
+        "INSERT INTO outbox (id, url, event, body, created, due, attempts) \
+         VALUES ($1, $2, $3, $4, $5, $5, 0)",
+    )
+    .bind(id.to_string())
+    .bind(text(&event.url))
+    .bind(text(&event.event))
+    .bind(text(&event.body))
+    .bind(number(event.created))
+    .execute(tx.on())
+    .await?;
+    Ok(id)
 }
 
 fn read_event(row: &AnyRow) -> Result<Event, Error> {

@@ -106,6 +106,7 @@ pub(super) const TABLES: &[(&str, &[Column])] = {
                 Text("to_session"),
                 Number("created"),
                 Number("completed"),
+                Number("told"),
             ],
         ),
         (

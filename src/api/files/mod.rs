@@ -31,8 +31,9 @@ use tracing::warn;
 
 use super::auth::Caller;
 use super::problem::Problem;
+use super::webhooks::{TOO_MANY_WAIT, Webhooks};
 use super::{Answered, Api, Ask, Body};
-use crate::id::{FileId, RoomId, SessionId, Source};
+use crate::id::{FileId, RoomId, RoomName, SessionId, Source};
 use crate::message::{FileEntry, Role};
 use crate::room::{SeatInfo, TakenAway};
 use crate::rooms::RoomsHandle;
@@ -71,6 +72,7 @@ pub(super) struct Files {
 struct Shared {
     rooms: RoomsHandle,
     store: Store,
+    webhooks: Option<Arc<Webhooks>>,
     uploads: Arc<Slots>,
     running: Arc<Running>,
     stop: CancellationToken,
@@ -95,6 +97,7 @@ impl Files {
         upload_rate: u64,
         rooms: RoomsHandle,
         store: Store,
+        webhooks: Option<Arc<Webhooks>>,
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
@@ -102,6 +105,7 @@ impl Files {
             shared: Arc::new(Shared {
                 rooms,
                 store,
+                webhooks,
                 uploads: Slots::new(UPLOADS_MAX, UPLOADS_PER_SOURCE, upload_rate),
                 running: Arc::default(),
                 stop,
@@ -125,6 +129,22 @@ pub(super) fn method(head: &Parts) -> &Method {
 }
 
 impl Api {
+    /// Tells programs of files that were whole when the server ended, before anybody was told. People learn of
+    /// them from the list, which they read when they come back.
+    pub async fn tell_of_files(self: Arc<Self>) {
+        // The cause of a failure has been logged; the next start tries again.
+        for (room, file) in self
+            .files
+            .shared
+            .store
+            .untold_files()
+            .await
+            .unwrap_or_default()
+        {
+            self.files.shared.tell_programs(&room, true, &file).await;
+        }
+    }
+
     /// What is understood of tus.
     pub(super) fn file_options(&self, ask: &Ask) -> Answered {
         file_id(ask)?;
@@ -445,6 +465,8 @@ impl Shared {
             Some(seat) => match may_share(seat) {
                 Err(problem) => problem,
                 Ok(()) => {
+                    self.tell_programs(&seat.room, seat.kept.is_some(), file)
+                        .await;
                     let (room, to) = (seat.room.clone(), file.of.to);
                     self.rooms.file_added(room, entry(file), to).await;
                     return Ok(());
@@ -455,6 +477,24 @@ impl Shared {
             warn!(%error, "a file that nobody may see could not be deleted");
         }
         Err(refusal)
+    }
+
+    /// Tells other programs of a file that is whole, if it is for everyone, and notes that it is told of.
+    async fn tell_programs(&self, room: &RoomName, is_kept: bool, file: &File) {
+        let webhooks = self.webhooks.as_ref().filter(|_| file.of.to.is_none());
+        let events = webhooks
+            .map(|webhooks| webhooks.file_added(room, is_kept, &entry(file)))
+            .unwrap_or_default();
+        match self.store.tell_of_file(file.id, &events).await {
+            Ok(_) => {}
+            Err(store::Error::TooMuch) => warn!("{TOO_MANY_WAIT}"),
+            Err(error) => {
+                warn!(%error, "programs are told of a file only after the next start");
+            }
+        }
+        if let Some(webhooks) = webhooks {
+            webhooks.wake();
+        }
     }
 
     /// Deletes a file, and tells those who knew of it.

@@ -80,9 +80,11 @@ CREATE TABLE files (
     username   TEXT   NOT NULL,
     to_session TEXT,
     created    BIGINT NOT NULL,
-    completed  BIGINT
+    completed  BIGINT,
+    told       BIGINT NOT NULL
 );
 CREATE INDEX files_by_room ON files (room, completed);
+CREATE INDEX files_untold ON files (completed) WHERE told = 0;
 CREATE INDEX files_by_time ON files (created);
 
 -- The pieces a file's bytes lie in, under random keys.

@@ -1,9 +1,12 @@
 //! Webhooks: a receiver of our own on loopback, which checks what it is sent.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures_util::stream;
 use ring::hmac;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -16,15 +19,17 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use turnstone::api::WebhookKey;
 use turnstone::config::Config;
-use turnstone::store::NewEvent;
+use turnstone::id::SessionId;
+use turnstone::store::{NewEvent, NewFile};
 
 use super::harness::ApiServer;
 use crate::harness::PATIENCE;
-use crate::store::harness::{Kind, NOW, Place, on_both};
+use crate::store::harness::{Kind, NOW, Place, name, on_both};
 
 on_both!(
     what_happens_in_rooms_is_told_and_signed,
     what_was_not_taken_comes_again_also_after_a_restart,
+    a_file_that_was_whole_when_the_server_ended_is_told_of_after_the_next_start,
 );
 
 const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -66,6 +71,17 @@ impl Receiver {
             received
         };
         timeout(PATIENCE, taken).await.expect("an event in time")
+    }
+
+    /// Takes events until somebody has joined; none of them is of a file.
+    async fn next_comer(&self) {
+        loop {
+            let told = self.take(204).await.body;
+            assert_ne!(told["type"], "file.added", "{told}");
+            if told["type"] == "member.joined" {
+                return;
+            }
+        }
     }
 }
 
@@ -179,6 +195,57 @@ async fn what_was_not_taken_comes_again_also_after_a_restart(place: Place) {
         .await
         .expect("what has arrived is forgotten");
     store.close().await;
+}
+
+async fn a_file_that_was_whole_when_the_server_ended_is_told_of_after_the_next_start(place: Place) {
+    let receiver = Receiver::open().await;
+    let server = ApiServer::start_with(place, receiver.settings()).await;
+    server.room("Tea").await;
+    let store = server.store().await;
+    let place = server.stop().await;
+    // As an upload leaves them that came to its end when nobody could be told any more.
+    let room = store.room_by_name(&name("Tea")).await.unwrap().id;
+    let [shared, private] = [None, Some(SessionId::random())].map(|to| NewFile {
+        room,
+        name: "a.txt".to_owned(),
+        kind: "text/plain".to_owned(),
+        size: 3,
+        session: SessionId::random(),
+        username: "Ann".parse().unwrap(),
+        to,
+        created: NOW,
+    });
+    let mut ids = Vec::new();
+    for file in [&shared, &private] {
+        let file = store.create_file(file).await.unwrap();
+        let bytes = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"abc"))]);
+        let file = store.receive(file.id, 0, bytes, NOW).await.unwrap();
+        assert!(file.completed.is_some());
+        ids.push(file.id.to_string());
+    }
+    store.close().await;
+    let server = ApiServer::start_with(place, receiver.settings()).await;
+    let told = receiver.take(204).await.body;
+    assert_eq!(told["type"], "file.added");
+    assert_eq!(told["data"]["room"], "Tea");
+    assert_eq!(told["data"]["kept"], true);
+    let file = &told["data"]["file"];
+    assert_eq!((&file["id"], &file["size"]), (&json!(ids[0]), &json!(3)));
+    // Whoever comes back reads of it in the list.
+    let [ann] = server.server.peers_in("Tea").await;
+    let token = ann.room["api"]["token"].as_str().unwrap();
+    let listed = server.get("/rooms/Tea/files", token).await;
+    assert_eq!(listed.body["files"].as_array().unwrap().len(), 1);
+    assert_eq!(listed.body["files"][0]["id"], ids[0]);
+    // Once, and then no more.
+    receiver.next_comer().await;
+    let place = server.stop().await;
+    let server = ApiServer::start_with(place, receiver.settings()).await;
+    let store = server.store().await;
+    assert!(store.untold_files().await.unwrap().is_empty());
+    store.close().await;
+    let [_bob] = server.server.peers_in("Tea").await;
+    receiver.next_comer().await;
 }
 
 /// A receiver with a certificate of its own, and that certificate.
