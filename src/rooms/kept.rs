@@ -121,6 +121,11 @@ impl RoomsHandle {
     /// # Errors
     /// [`Error::NotFound`] when nobody is in a room of that name.
     pub async fn shelf(&self, room: &RoomName, now: u64) -> Result<RoomId, Error> {
+        let (this, room) = (self.clone(), room.clone());
+        to_its_end(async move { this.shelf_now(&room, now).await }).await
+    }
+
+    async fn shelf_now(&self, room: &RoomName, now: u64) -> Result<RoomId, Error> {
         let name = room.clone();
         let settled = self.ask(move |rooms, _| rooms.shelf(&name)).await;
         match settled.flatten() {

@@ -212,7 +212,9 @@ impl Api {
             made => made?,
         };
         if file.completed.is_some() {
-            self.files.shared.finish(&file).await?;
+            let (shared, file) = (Arc::clone(&self.files.shared), file.clone());
+            let told = async move { shared.finish(&file).await };
+            self.files.shared.to_its_end(told).await?;
         } else if has_bytes {
             let taken = self
                 .files

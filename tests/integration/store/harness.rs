@@ -56,6 +56,15 @@ impl Place {
         Store::open(self.settings(), &self.dir).await.unwrap()
     }
 
+    /// The way to the database behind the store's back, once a store has been open.
+    pub(crate) async fn database(&self) -> sqlx::AnyPool {
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => format!("sqlite://{}", self.dir.join("turnstone.db").display()),
+        };
+        sqlx::AnyPool::connect(&url).await.unwrap()
+    }
+
     /// Every piece of a file that lies in the directory.
     pub(crate) fn pieces(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();

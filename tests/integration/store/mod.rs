@@ -8,4 +8,5 @@ mod keys;
 mod messages;
 mod open;
 mod rooms;
+mod shelves;
 mod sweep;

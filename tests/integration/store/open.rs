@@ -12,22 +12,16 @@ on_both!(
     several_processes_may_begin_at_once,
 );
 
-/// Changes the database behind the store's back.
-async fn execute(place: &Place, statement: &'static str) {
-    let url = match &place.url {
-        Some(url) => url.clone(),
-        None => format!("sqlite://{}", place.dir.join("turnstone.db").display()),
-    };
-    let pool = sqlx::AnyPool::connect(&url).await.unwrap();
-    sqlx::raw_sql(statement).execute(&pool).await.unwrap();
-    pool.close().await;
-}
-
 async fn a_newer_layout_is_refused_in_words(place: Place) {
     let store = place.open().await;
     store.close().await;
     drop(store);
-    execute(&place, "UPDATE layout SET version = 99").await;
+    let database = place.database().await;
+    sqlx::raw_sql("UPDATE layout SET version = 99")
+        .execute(&database)
+        .await
+        .unwrap();
+    database.close().await;
     let Err(error) = Store::open(place.settings(), &place.dir).await else {
         panic!("it was opened");
     };
