@@ -492,17 +492,10 @@ impl Upload<'_> {
     /// Keeps a piece: first where it will lie is noted, then it is written, then it is the file's.
     async fn keep(&mut self, bytes: Bytes) -> Result<(), Error> {
         let key = Blobs::new_key();
-        let database = &self.store.database;
-        let mut tx = database.begin().await?;
-        sqlx::query("INSERT INTO graves (key, due) VALUES ($1, $2)")
-            .bind(key.as_str())
-            .bind(number(self.now().saturating_add(UNCLAIMED)))
-            .execute(tx.on())
-            .await?;
-        tx.commit().await?;
+        let due = self.note(&key).await?;
         self.store.blobs.put(&key, bytes.clone()).await?;
         let end = self.at + bytes.len() as u64;
-        if let Err(error) = self.claim(&key, end).await {
+        if let Err(error) = self.claim(&key, end, due).await {
             if matches!(error, Error::TooMuch) {
                 // Not to wait for the sweep: whoever tries again and again would fill what is full.
                 self.store.blobs.delete(&key).await?;
@@ -516,8 +509,21 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Makes the piece that lies under `key` the file's, up to `end`.
-    async fn claim(&self, key: &str, end: u64) -> Result<(), Error> {
+    /// Notes where a piece will lie, and when it is removed unless it is claimed before.
+    async fn note(&self, key: &str) -> Result<i64, Error> {
+        let due = number(self.now().saturating_add(UNCLAIMED));
+        let mut tx = self.store.database.begin().await?;
+        sqlx::query("INSERT INTO graves (key, due) VALUES ($1, $2)")
+            .bind(key)
+            .bind(due)
+            .execute(tx.on())
+            .await?;
+        tx.commit().await?;
+        Ok(due)
+    }
+
+    /// Makes the piece that lies under `key` the file's, up to `end`. It was noted for removal at `due`.
+    async fn claim(&self, key: &str, end: u64, due: i64) -> Result<(), Error> {
         let mut tx = self.store.database.begin().await?;
         // Only one of two who send the same part at the same time gets further than this.
         let done = sqlx::query(
@@ -550,10 +556,10 @@ impl Upload<'_> {
             .bind(key)
             .execute(tx.on())
             .await?;
-        // Past due, the piece may be being removed at this very moment: writing it took an hour.
-        let claimed = sqlx::query("DELETE FROM graves WHERE key = $1 AND due > $2")
+        // Whoever removes a piece puts it off first: then this one is lost, since writing it took an hour.
+        let claimed = sqlx::query("DELETE FROM graves WHERE key = $1 AND due = $2")
             .bind(key)
-            .bind(number(self.now()))
+            .bind(due)
             .execute(tx.on())
             .await?;
         if claimed.rows_affected() == 0 {
@@ -634,7 +640,73 @@ fn read_file(row: &AnyRow) -> Result<File, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use uuid::Uuid;
+
     use super::*;
+    use crate::store::{NewRoom, RoomSettings, Settings};
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    /// A piece for which the upload has an hour, removed after that: at once, or not at the first try.
+    #[tokio::test]
+    async fn a_piece_that_is_being_removed_is_no_uploads_any_more() {
+        let dir = std::env::temp_dir().join(format!("turnstone_{}", Uuid::new_v4().simple()));
+        let store = Store::open(Settings::default(), &dir).await.unwrap();
+        let room = NewRoom {
+            settings: RoomSettings::named("Tea".parse().unwrap()),
+            created: NOW,
+        };
+        let room = store.create_room(&room).await.unwrap().id;
+        let file = NewFile {
+            room,
+            name: "a".to_owned(),
+            kind: String::new(),
+            size: 3,
+            session: SessionId::random(),
+            username: "Ann".parse().unwrap(),
+            to: None,
+            created: NOW,
+        };
+        let file = store.create_file(&file).await.unwrap();
+        let upload = Upload {
+            store: &store,
+            id: file.id,
+            room,
+            size: 3,
+            at: 0,
+            digest: None,
+            began: (NOW, Instant::now()),
+        };
+        for is_stuck in [false, true] {
+            let key = Blobs::new_key();
+            let due = upload.note(&key).await.unwrap();
+            store
+                .blobs
+                .put(&key, Bytes::from_static(b"abc"))
+                .await
+                .unwrap();
+            if is_stuck {
+                let path = dir.join("files").join(&key);
+                fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
+            }
+            let now = u64::try_from(due).unwrap();
+            assert_eq!(store.bury(now - 1).await.unwrap(), 0, "it has its time");
+            let buried = store.bury(now).await.unwrap();
+            assert_eq!(buried, u64::from(!is_stuck));
+            let claimed = upload.claim(&key, 3, due).await;
+            assert!(matches!(claimed, Err(Error::Conflict)), "{claimed:?}");
+        }
+        assert_eq!(store.file(file.id).await.unwrap().received, 0);
+        let key = Blobs::new_key();
+        let due = upload.note(&key).await.unwrap();
+        upload.claim(&key, 3, due).await.unwrap();
+        assert_eq!(store.file(file.id).await.unwrap().received, 3);
+        store.close().await;
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn digests_are_forgotten_with_their_upload_and_with_its_room() {

@@ -3,9 +3,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::Row;
-
-use super::database::Tx;
 use super::files::UNFINISHED;
 use super::rooms::{delete_room, milliseconds, read_room};
 use super::{Columns, Error, KeptRoom, Store, number};
@@ -23,8 +20,15 @@ const INVITE_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long an event waits for its receiver to come back.
 const EVENT_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// How long a piece that could not be removed waits for the next try.
+/// How long a piece that is being removed is nobody else's; when it cannot be removed, it waits so long for the next try.
 const PUT_OFF: Duration = Duration::from_secs(60 * 60);
+
+/// How many pieces are taken up at a time to be removed. After a crash, or when the place does not answer, so many
+/// wait for [`PUT_OFF`].
+const BURIED_AT_ONCE: i64 = 50;
+
+/// How many times one burial takes up some.
+const BURIAL_STEPS: usize = 2000;
 
 /// How many pieces one burial fails to remove before it gives up: then it is the place that does not answer, and each
 /// try may take minutes.
@@ -171,40 +175,63 @@ impl Store {
         Ok(gone)
     }
 
-    /// Removes pieces that belong to no file, and says how many. The note of one goes after the piece itself. One that
-    /// cannot be removed is put off, and holds no other up.
+    /// Removes pieces that belong to no file, and says how many. The note of one is put off before and goes after the
+    /// piece itself, so that no upload claims what is being removed. One that cannot be removed holds no other up.
     ///
     /// # Errors
     /// When the store is not available.
     pub async fn bury(&self, now: u64) -> Result<u64, Error> {
         let (mut buried, mut failed) = (0, 0);
-        for _ in 0..STEPS {
-            let rows = sqlx::query("SELECT key FROM graves WHERE due <= $1 ORDER BY due LIMIT $2")
-                .bind(number(now))
-                .bind(STEP)
-                .fetch_all(&self.database.pool)
-                .await?;
-            if rows.is_empty() {
+        for _ in 0..BURIAL_STEPS {
+            let keys = self.take_graves(now).await?;
+            if keys.is_empty() {
                 break;
             }
-            for row in &rows {
-                let key: String = row.try_get("key")?;
-                let removed = self.blobs.delete(&key).await;
-                let mut tx = self.database.begin().await?;
-                match &removed {
-                    Ok(()) => forget(&mut tx, &key).await?,
-                    Err(_) => put_off(&mut tx, &key, now).await?,
-                }
-                tx.commit().await?;
-                match removed {
-                    Ok(()) => buried += 1,
+            let mut removed = Vec::with_capacity(keys.len());
+            let mut given_up = Ok(());
+            for key in keys {
+                match self.blobs.delete(&key).await {
+                    Ok(()) => removed.push(key),
                     // The cause has been logged.
                     Err(_) if failed < FAILURES_MAX => failed += 1,
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        given_up = Err(error);
+                        break;
+                    }
                 }
             }
+            buried += removed.len() as u64;
+            self.forget_graves(&removed).await?;
+            given_up?;
         }
         Ok(buried)
+    }
+
+    /// Takes up pieces to be removed.
+    async fn take_graves(&self, now: u64) -> Result<Vec<String>, Error> {
+        let mut tx = self.database.begin().await?;
+        let rows = sqlx::query(
+            "UPDATE graves SET due = $2 WHERE due <= $1 AND key IN \
+             (SELECT key FROM graves WHERE due <= $1 ORDER BY due LIMIT $3) RETURNING key",
+        )
+        .bind(number(now))
+        .bind(number(now).saturating_add(milliseconds(PUT_OFF)))
+        .bind(BURIED_AT_ONCE)
+        .fetch_all(tx.on())
+        .await?;
+        tx.commit().await?;
+        rows.iter().map(|row| row.text("key")).collect()
+    }
+
+    async fn forget_graves(&self, keys: &[String]) -> Result<(), Error> {
+        let mut tx = self.database.begin().await?;
+        for key in keys {
+            sqlx::query("DELETE FROM graves WHERE key = $1")
+                .bind(key.as_str())
+                .execute(tx.on())
+                .await?;
+        }
+        tx.commit().await
     }
 
     async fn delete(&self, statement: &'static str, until: i64) -> Result<u64, Error> {
@@ -217,23 +244,6 @@ impl Store {
         tx.commit().await?;
         Ok(done.rows_affected())
     }
-}
-
-async fn put_off(tx: &mut Tx<'_>, key: &str, now: u64) -> Result<(), Error> {
-    sqlx::query("UPDATE graves SET due = $2 WHERE key = $1")
-        .bind(key)
-        .bind(number(now).saturating_add(milliseconds(PUT_OFF)))
-        .execute(tx.on())
-        .await?;
-    Ok(())
-}
-
-async fn forget(tx: &mut Tx<'_>, key: &str) -> Result<(), Error> {
-    sqlx::query("DELETE FROM graves WHERE key = $1")
-        .bind(key)
-        .execute(tx.on())
-        .await?;
-    Ok(())
 }
 
 fn before(now: u64, how_long: Duration) -> i64 {
