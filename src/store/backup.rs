@@ -31,7 +31,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
 use super::database::{Tx, Use};
-use super::schema::{Column, NEWEST, TABLES};
+use super::schema::{COUNT_ANEW, Column, NEWEST, TABLES};
 use super::{Columns, Error, OpenError, Settings, Store, number};
 
 /// The form of the archive; another number means that this program cannot read it.
@@ -207,6 +207,10 @@ async fn replace(
         return Err(BackupError::NotABackup("something in it is missing"));
     }
     sqlx::raw_sql("DELETE FROM graves WHERE key IN (SELECT key FROM parts)")
+        .execute(tx.on())
+        .await
+        .map_err(Error::from)?;
+    sqlx::raw_sql(COUNT_ANEW)
         .execute(tx.on())
         .await
         .map_err(Error::from)?;

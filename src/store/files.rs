@@ -110,6 +110,12 @@ pub struct FileList {
 #[derive(Default)]
 pub(super) struct Digests(Mutex<HashMap<FileId, (RoomId, u64, Context)>>);
 
+/// What a room has of files.
+struct Counted {
+    files: i64,
+    bytes: u64,
+}
+
 struct Piece {
     start: u64,
     size: u64,
@@ -132,10 +138,11 @@ impl Store {
             return Err(Error::WrongType);
         }
         let mut tx = self.database.begin().await?;
-        hold_room(&mut tx, file.room).await?;
-        if self.fits(&mut tx, file.room, file.size).await? >= FILES_MAX {
+        let room = count(&mut tx, file.room, 1, 0).await?;
+        if room.files > FILES_MAX {
             return Err(Error::TooMuch);
         }
+        self.fits(&mut tx, &room, file.size).await?;
         let id = FileId::random();
         sqlx::query(
             "INSERT INTO files (id, room, name, kind, size, received, session, username, to_session, \
@@ -159,25 +166,19 @@ impl Store {
         self.file(id).await
     }
 
-    /// How many files the room has, if `more` bytes have a place in it and in all rooms. Only bytes that
-    /// are here count: to announce much and send nothing takes nothing from others.
-    async fn fits(&self, tx: &mut Tx<'_>, room: RoomId, more: u64) -> Result<i64, Error> {
+    /// Whether `more` bytes have a place in the room and in all rooms. Only bytes that are here count: to announce
+    /// much and send nothing takes nothing from others.
+    async fn fits(&self, tx: &mut Tx<'_>, room: &Counted, more: u64) -> Result<(), Error> {
+        // As many rows as rooms that have files, from the index.
         let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(received), 0) AS BIGINT) AS everywhere, \
-             CAST(COALESCE(SUM(CASE WHEN room = $1 THEN received ELSE 0 END), 0) AS BIGINT) AS here, \
-             COUNT(CASE WHEN room = $1 THEN 1 END) AS files FROM files",
+            "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS everywhere FROM rooms WHERE bytes > 0",
         )
-        .bind(room.number())
         .fetch_one(tx.on())
         .await?;
         let fits = |taken: u64, limit: u64| taken.saturating_add(more) <= limit;
-        if fits(row.number("everywhere")?, self.settings.all_files)
-            && fits(row.number("here")?, self.settings.room_files)
-        {
-            row.signed("files")
-        } else {
-            Err(Error::TooMuch)
-        }
+        let has_place = fits(row.number("everywhere")?, self.settings.all_files)
+            && fits(room.bytes, self.settings.room_files);
+        has_place.then_some(()).ok_or(Error::TooMuch)
     }
 
     /// What is known of a file.
@@ -418,6 +419,13 @@ impl Store {
     /// [`Error::NotFound`] when there is none.
     pub async fn delete_file(&self, id: FileId, now: u64) -> Result<File, Error> {
         let mut tx = self.database.begin().await?;
+        let row = sqlx::query("SELECT room FROM files WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_one(tx.on())
+            .await?;
+        // The room before the file, as everywhere: so no two wait for each other.
+        let room = RoomId::new(row.signed("room")?);
+        hold_room(&mut tx, room).await?;
         sqlx::query("INSERT INTO graves (key, due) SELECT key, $2 FROM parts WHERE file = $1")
             .bind(id.to_string())
             .bind(number(now))
@@ -428,6 +436,7 @@ impl Store {
             .fetch_one(tx.on())
             .await?;
         let file = read_file(&row)?;
+        count(&mut tx, room, -1, -number(file.received)).await?;
         tx.commit().await?;
         self.digests.forget(id);
         Ok(file)
@@ -525,30 +534,25 @@ impl Upload<'_> {
     /// Makes the piece that lies under `key` the file's, up to `end`. It was noted for removal at `due`.
     async fn claim(&self, key: &str, end: u64, due: i64) -> Result<(), Error> {
         let mut tx = self.store.database.begin().await?;
+        let room = count(&mut tx, self.room, 0, number(end - self.at)).await?;
         // Only one of two who send the same part at the same time gets further than this.
-        let done = sqlx::query(
-            "UPDATE files SET received = $3 WHERE id = $1 AND received = $2 AND completed IS NULL \
-             AND $3 <= $4",
+        let row = sqlx::query(
+            "UPDATE files SET received = $3, pieces = pieces + 1 \
+             WHERE id = $1 AND received = $2 AND completed IS NULL AND $3 <= $4 RETURNING pieces",
         )
         .bind(self.id.to_string())
         .bind(number(self.at))
         .bind(number(end))
         .bind(number(self.size))
-        .execute(tx.on())
+        .fetch_optional(tx.on())
         .await?;
-        if done.rows_affected() == 0 {
-            return Err(Error::Conflict);
-        }
-        // Others may have filled the room since the announcement. With PostgreSQL, those who send at this
-        // very moment may each go a piece beyond.
-        self.store.fits(&mut tx, self.room, 0).await?;
-        let row = sqlx::query("SELECT COUNT(*) AS pieces FROM parts WHERE file = $1")
-            .bind(self.id.to_string())
-            .fetch_one(tx.on())
-            .await?;
-        if row.signed("pieces")? >= PIECES_MAX {
+        let pieces = row.ok_or(Error::Conflict)?.signed("pieces")?;
+        if pieces > PIECES_MAX {
             return Err(Error::TooMuch);
         }
+        // Others may have filled the room since the announcement. With PostgreSQL, those who send to other rooms
+        // at this very moment may each go a piece beyond what all may have.
+        self.store.fits(&mut tx, &room, 0).await?;
         sqlx::query("INSERT INTO parts (file, start, size, key) VALUES ($1, $2, $3, $4)")
             .bind(self.id.to_string())
             .bind(number(self.at))
@@ -609,6 +613,24 @@ impl Digests {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|&id, _| there(id));
     }
+}
+
+/// Counts what comes to a room, or goes from it, and says what it has now. The room is held until the transaction
+/// ends.
+async fn count(tx: &mut Tx<'_>, room: RoomId, files: i64, bytes: i64) -> Result<Counted, Error> {
+    let row = sqlx::query(
+        "UPDATE rooms SET files = files + $2, bytes = bytes + $3 WHERE id = $1 \
+         RETURNING files, bytes",
+    )
+    .bind(room.number())
+    .bind(files)
+    .bind(bytes)
+    .fetch_one(tx.on())
+    .await?;
+    Ok(Counted {
+        files: row.signed("files")?,
+        bytes: row.number("bytes")?,
+    })
 }
 
 fn read_piece(row: &AnyRow) -> Result<Piece, Error> {

@@ -18,7 +18,8 @@ pub(super) enum Column {
     Number(&'static str),
 }
 
-/// Every table of the newest layout with its columns, in an order in which each may refer to those before it.
+/// Every table of the newest layout with its columns, in an order in which each may refer to those before it. What
+/// [`COUNT_ANEW`] counts is left out.
 pub(super) const TABLES: &[(&str, &[Column])] = {
     use Column::{Number, Text};
     &[
@@ -140,6 +141,14 @@ pub(super) const TABLES: &[(&str, &[Column])] = {
         ),
     ]
 };
+
+/// Counts what rooms and files have, from what is there.
+pub(super) const COUNT_ANEW: &str = "
+    UPDATE files SET pieces = (SELECT COUNT(*) FROM parts WHERE parts.file = files.id);
+    UPDATE rooms SET
+        files = (SELECT COUNT(*) FROM files WHERE files.room = rooms.id),
+        bytes = (SELECT CAST(COALESCE(SUM(received), 0) AS BIGINT) FROM files WHERE files.room = rooms.id);
+";
 
 impl Column {
     /// Its name.

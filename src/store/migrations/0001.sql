@@ -1,7 +1,8 @@
 -- What is common to SQLite and PostgreSQL: TEXT and BIGINT. Times are milliseconds since 1970 (UTC),
 -- truths are 0 and 1, secrets are kept as hashes in hexadecimal, ids of the outside world are UUIDs.
 
--- A hidden room holds the files of a room that is not kept, and ends with it.
+-- A hidden room holds the files of a room that is not kept, and ends with it. `files` and `bytes` count what is here
+-- of its files, whole or not.
 CREATE TABLE rooms (
     id          BIGINT NOT NULL PRIMARY KEY,
     name        TEXT   NOT NULL,
@@ -16,9 +17,12 @@ CREATE TABLE rooms (
     created     BIGINT NOT NULL,
     last_active BIGINT NOT NULL,
     last_seq    BIGINT NOT NULL,
-    hidden      BIGINT NOT NULL
+    hidden      BIGINT NOT NULL,
+    files       BIGINT NOT NULL DEFAULT 0,
+    bytes       BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX rooms_by_activity ON rooms (last_active);
+CREATE INDEX rooms_by_bytes ON rooms (bytes);
 
 CREATE TABLE bans (
     room    BIGINT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
@@ -68,6 +72,7 @@ CREATE TABLE reactions (
     FOREIGN KEY (room, seq) REFERENCES messages (room, seq) ON DELETE CASCADE
 );
 
+-- `pieces` counts the parts below.
 CREATE TABLE files (
     id         TEXT   NOT NULL PRIMARY KEY,
     room       BIGINT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
@@ -81,7 +86,8 @@ CREATE TABLE files (
     to_session TEXT,
     created    BIGINT NOT NULL,
     completed  BIGINT,
-    told       BIGINT NOT NULL
+    told       BIGINT NOT NULL,
+    pieces     BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX files_by_room ON files (room, completed);
 CREATE INDEX files_untold ON files (completed) WHERE told = 0;

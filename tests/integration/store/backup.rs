@@ -133,6 +133,7 @@ async fn what_was_backed_up_comes_back_and_replaces_what_is_there(place: Place) 
     let restored = restore(place.settings(), &place.dir, archive.as_slice(), NOW)
         .await
         .unwrap();
+    place.counts_are_right().await;
     assert_eq!(restored, summary);
     let store = place.open().await;
     is_filled(&store, &key).await;

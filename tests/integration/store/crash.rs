@@ -89,9 +89,9 @@ fn write_and_die_often(kind: Kind, test: &str) {
         let store = place.open().await;
         check(&store, &acknowledged, &files).await;
         store.close().await;
+        place.counts_are_right().await;
         if kind == Kind::Sqlite {
-            let url = format!("sqlite://{}", place.dir.join("turnstone.db").display());
-            let pool = sqlx::AnyPool::connect(&url).await.unwrap();
+            let pool = place.database().await;
             let said: (String,) = sqlx::query_as("PRAGMA integrity_check")
                 .fetch_one(&pool)
                 .await

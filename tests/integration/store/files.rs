@@ -243,10 +243,12 @@ async fn only_bytes_that_are_here_count(place: Place) {
         let over = store.receive(second.id, 50, chunks(50, 51), NOW).await;
         assert!(matches!(over, Err(Error::TooMuch)), "{over:?}");
         assert_eq!(place.pieces().len() - before, 2, "what was refused is gone");
+        place.counts_are_right().await;
         // It goes on once there is a place.
         store.delete_file(first.id, NOW).await.unwrap();
         let file = store.receive(second.id, 50, chunks(50, 100), NOW).await;
         assert_eq!(file.unwrap().sha256, Some(sha256(&content(0, 100))));
+        place.counts_are_right().await;
         store.delete_room(id, NOW).await.unwrap();
         store.close().await;
     }

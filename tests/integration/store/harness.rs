@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use sqlx::Row;
 use turnstone::id::{RoomId, RoomName, SessionId};
 use turnstone::store::{DatabaseUrl, NewMessage, NewRoom, RoomSettings, Settings, Store};
 
@@ -63,6 +64,23 @@ impl Place {
             None => format!("sqlite://{}", self.dir.join("turnstone.db").display()),
         };
         sqlx::AnyPool::connect(&url).await.unwrap()
+    }
+
+    /// What is counted of files is what is there.
+    pub(crate) async fn counts_are_right(&self) {
+        let database = self.database().await;
+        for wrong in [
+            "SELECT COUNT(*) FROM rooms WHERE files <> (SELECT COUNT(*) FROM files \
+             WHERE room = rooms.id) OR bytes <> (SELECT COALESCE(SUM(received), 0) FROM files \
+             WHERE room = rooms.id)",
+            "SELECT COUNT(*) FROM files WHERE pieces <> (SELECT COUNT(*) FROM parts \
+             WHERE file = files.id) OR received <> (SELECT COALESCE(SUM(size), 0) FROM parts \
+             WHERE file = files.id)",
+        ] {
+            let row = sqlx::query(wrong).fetch_one(&database).await.unwrap();
+            assert_eq!(row.get::<i64, _>(0), 0, "{wrong}");
+        }
+        database.close().await;
     }
 
     /// Every piece of a file that lies in the directory.
