@@ -8,8 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{PATIENCE, TestServer};
-use crate::https_harness::Answer;
+use crate::harness::{Answer, PATIENCE, TestServer};
 
 #[tokio::test]
 async fn a_removed_person_learns_why_before_the_socket_closes() {

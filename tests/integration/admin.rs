@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use turnstone::admin::{Admin, Metrics};
 
-use crate::https_harness::{Answer, PATIENCE, rest_of};
+use crate::harness::{Answer, PATIENCE, rest_of};
 
 struct Watched {
     addr: SocketAddr,

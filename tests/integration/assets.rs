@@ -4,7 +4,7 @@ use std::io::Read;
 
 use turnstone::web::assets::{self, Caching};
 
-use crate::https_harness::{Answer, Door};
+use crate::harness::{Answer, Door};
 
 #[tokio::test]
 async fn every_asset_is_served_whole_in_every_encoding() {

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use turnstone::web::LimitSettings;
 
-use crate::https_harness::{Answer, Door, PATIENCE, rest_of};
+use crate::harness::{Answer, Door, PATIENCE, rest_of};
 
 #[tokio::test]
 async fn the_page_is_at_every_address_that_people_share() {

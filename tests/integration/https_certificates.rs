@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use turnstone::web::tls::{Reloaded, Source};
 use turnstone::web::{SanName, Settings, Tls};
 
-use crate::https_harness::{Answer, Door, Folder, PATIENCE, handshake};
+use crate::harness::{Answer, Door, Folder, PATIENCE, handshake};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

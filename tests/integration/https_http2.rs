@@ -8,7 +8,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::https_harness::{Door, PATIENCE, rest_of};
+use crate::harness::{Door, PATIENCE, rest_of};
 
 type Client = SendRequest<Empty<Bytes>>;
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use turnstone::web::{LimitSettings, Limits, Redirect, Settings};
 
-use crate::https_harness::{Answer, Folder, PATIENCE, rest_of};
+use crate::harness::{Answer, Folder, PATIENCE, rest_of};
 
 #[tokio::test]
 async fn people_are_sent_to_the_real_port_of_https() {

@@ -15,7 +15,6 @@ mod conformance;
 mod harness;
 mod https;
 mod https_certificates;
-mod https_harness;
 mod https_http2;
 mod https_redirect;
 mod kept;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::StreamOwned;
 use turnstone::web::TurnConnection;
 
-use crate::https_harness::{Answer, Door, PATIENCE, rest_of};
+use crate::harness::{Answer, Door, PATIENCE, rest_of};
 
 /// A Binding request (RFC 8489 §5).
 const BINDING: [u8; 20] = [

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use turnstone::web::LimitSettings;
 
-use crate::https_harness::{Answer, Door, PATIENCE, rest_of};
+use crate::harness::{Answer, Door, PATIENCE, rest_of};
 
 /// Connections with nonsense in the clear; inside TLS each costs a handshake, so there are fewer.
 const IN_THE_CLEAR: u64 = 4_000;

@@ -10,8 +10,7 @@ use turnstone::config::Config;
 use turnstone::server::{Server, StartError};
 use turnstone::store::{DatabaseUrl, Error, NewRoom, RoomSettings, Settings, Store};
 
-use crate::harness::{PATIENCE, TestServer};
-use crate::https_harness::{Answer, Folder};
+use crate::harness::{Answer, Folder, PATIENCE, TestServer};
 use crate::store::harness::{Postgres, name};
 
 async fn asked(server: &TestServer, path: &str) -> Answer {

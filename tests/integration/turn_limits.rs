@@ -7,7 +7,7 @@ use stun::attributes::*;
 use stun::message::*;
 use turnstone::turn::{FixedUser, Limits, Rate, Settings};
 
-use crate::https_harness::PATIENCE;
+use crate::harness::PATIENCE;
 use crate::turn::TestRelay;
 use crate::turn_client::Client;
 use crate::turn_program::{ON_IPV4, Program};

@@ -3,8 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::harness::TestServer;
-use crate::https_harness::{Answer, Door, PATIENCE};
+use crate::harness::{Answer, Door, PATIENCE, TestServer};
 
 #[tokio::test]
 async fn bodies_stream_both_ways() {

@@ -12,8 +12,7 @@ use tokio_rustls::client::TlsStream;
 use turnstone::store::Scope;
 
 use super::harness::ApiServer;
-use crate::harness::{PATIENCE, Peer, TestServer};
-use crate::https_harness::Answer;
+use crate::harness::{Answer, PATIENCE, Peer, TestServer};
 use crate::store::harness::{Place, on_both};
 
 on_both!(

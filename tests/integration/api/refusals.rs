@@ -8,7 +8,7 @@ use turnstone::config::Config;
 use turnstone::store::Scope;
 
 use super::harness::ApiServer;
-use crate::https_harness;
+use crate::harness::Answer;
 use crate::store::harness::{Kind, Place};
 
 async fn server() -> ApiServer {
@@ -98,7 +98,7 @@ async fn a_body_that_does_not_come_is_not_waited_for_long() {
     let head = "POST /api/v1/rooms HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                 Content-Length: 100\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
-    let answer = https_harness::Answer::read(&mut stream, false).await;
+    let answer = Answer::read(&mut stream, false).await;
     assert_eq!(answer.status, 408);
     assert_eq!(answer.header("connection"), "close");
 }

@@ -1,5 +1,9 @@
-//! A whole server on ports the system picks, and peers that talk to it over real TLS.
+//! A whole server on ports the system picks, and peers that talk to it over real TLS. What is tested of the HTTPS port
+//! alone stands behind a [`Door`].
 
+mod answer;
+mod door;
+mod folder;
 mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +25,10 @@ use turnstone::rooms::RoomsHandle;
 use turnstone::server::{Addresses, Server};
 use turnstone::turn::ExternalIp;
 
-pub(crate) use tls::connector;
+pub(crate) use answer::{Answer, rest_of};
+pub(crate) use door::Door;
+pub(crate) use folder::Folder;
+pub(crate) use tls::{connector, handshake};
 
 /// How long anything may take before a test gives up; never a measure of anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,59 +1,23 @@
-//! A port of our own on loopback, and a strict client for it.
+//! The HTTPS port alone: what comes through it is handed to the test.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::Response;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_util::sync::CancellationToken;
 use turnstone::web::{
     ApiRequest, Body, Http, Limits, Port, SanName, Settings, Tls, TurnConnection, UpgradedSocket,
 };
 
-/// Longer than anything here takes; a test that hangs fails instead.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A folder that is removed at the end.
-pub(crate) struct Folder(pub(crate) PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("turnstone-web-{}-{next}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        let file = self.0.join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, content).unwrap();
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use super::{Answer, Folder, handshake};
 
 /// A port being served, and whatever it handed over.
 pub(crate) struct Door {
@@ -197,89 +161,4 @@ impl Drop for Door {
         self.stop.cancel();
         self.task.abort();
     }
-}
-
-pub(crate) async fn handshake(
-    addr: SocketAddr,
-    root: CertificateDer<'static>,
-    alpn: &[&[u8]],
-) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(root).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let stream = TcpStream::connect(addr).await?;
-    let name = ServerName::from(addr.ip());
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-}
-
-/// An HTTP/1.1 answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HashMap<String, String>,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), to_head: bool) -> Self {
-        timeout(PATIENCE, Self::read_all(stream, to_head))
-            .await
-            .expect("an answer in time")
-    }
-
-    async fn read_all(stream: &mut (impl AsyncRead + Unpin), to_head: bool) -> Self {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("a whole head"));
-        }
-        let head = String::from_utf8(head).unwrap();
-        let mut lines = head.lines();
-        let status = lines
-            .next()
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
-        let headers: HashMap<String, String> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-            .collect();
-        let length = headers
-            .get("content-length")
-            .map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; if to_head || status == 304 { 0 } else { length }];
-        stream.read_exact(&mut body).await.expect("a whole body");
-        Self {
-            status,
-            headers,
-            body,
-        }
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-}
-
-/// Waits until the other side closes, and says what came before.
-pub(crate) async fn rest_of(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Vec<u8> {
-    let mut rest = Vec::new();
-    // An abrupt end is an end as well.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest))
-        .await
-        .expect("an end in time");
-    rest
 }
