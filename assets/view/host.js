@@ -90,7 +90,7 @@ export function RoomSettings({ app, onclose, onkeeping, oninvite }) {
         ${policy && SWITCHES.map((key) => html`
           <${Switch} key=${key} label=${t(`rules.${key}`)} testid=${`policy-${key}`} on=${policy[key]} onchange=${(/** @type {boolean} */ on) => rule({ type: "policy", data: { [key]: on } })} />`)}
       </div>
-      <button type="button" class="button" data-kind="quiet" onClick=${() => rule({ type: "mute", data: { sessionId: "*", kind: "mic" } })}><${Icon} name="micOff" />${t("rules.muteAll")}</button>
+      <button type="button" class="button" data-kind="quiet" data-testid="mute-all" onClick=${() => rule({ type: "mute", data: { sessionId: "*", kind: "mic" } })}><${Icon} name="micOff" />${t("rules.muteAll")}</button>
       ${room?.kept && html`
         <button type="button" class="button" data-kind="quiet" data-testid="open-invite" onClick=${oninvite}><${Icon} name="link" />${t("invite.open")}</button>
         <button type="button" class="button" data-kind="quiet" data-testid="open-keeping" onClick=${onkeeping}><${Icon} name="edit" />${t("keeping.open")}</button>`}

@@ -105,6 +105,62 @@ journey("a locked room lets nobody in; in a waiting room a host decides", async 
   assert.equal(await ben.shows("room-settings"), false, "guests have no settings of the room");
 });
 
+journey("a host turns everyone's microphone off, decides what people may do, and makes another one host", async (scene) => {
+  const ann = await scene.person(browser, server, "Ann");
+  const ben = await scene.person(browser, server, "Ben");
+  await ann.join("rules");
+  await ben.join("rules");
+  await ann.seesAndHears(ben);
+
+  await ann.click("room-settings");
+  await ann.click("mute-all");
+  await ben.isTold(/Ann turned your microphone off/);
+  await until("Ann no longer hears Ben", async () => !(await ann.media(ben)).audible);
+  await ann.click("policy-unmute");
+  await until("Ben knows that", async () => (await ben.received("policy")).at(-1)?.data.unmute === false);
+  await ben.click("toggle-mic");
+  await ben.isTold(/A host must let you turn that on/);
+  assert.equal(await ben.page.$eval(handle("toggle-mic"), (button) => button.getAttribute("data-off")), "true", "nobody speaks who was not let");
+
+  await ben.openChat();
+  await ann.click("policy-chat");
+  await until("Ben cannot write any more", async () => !await ben.shows("chat-input"));
+  assert.match(await ben.page.$eval(".chat-off", (note) => /** @type {HTMLElement} */ (note).innerText), /A host has turned off writing/);
+  await ann.click("policy-screen");
+  await until("Ben cannot share a screen", () => ben.page.$eval(handle("share-screen"), (button) => button.ariaDisabled === "true"));
+  await closes(ann);
+  await ann.say("Only hosts write here");
+  await ben.reads(/Only hosts write here/);
+
+  await does(ann, ben, "unmute-mic");
+  await ben.isTold(/Ann asks you to turn your microphone on/);
+  await ben.click("accept");
+  await ann.seesAndHears(ben);
+  await does(ann, ben, "mute-camera");
+  await ben.isTold(/Ann turned your camera off/);
+  await until("Ben's picture is gone", () => ann.page.$eval(`${handle("tile")}[data-session="${ben.session}"]`, (tile) => /** @type {HTMLElement} */ (tile).dataset.camera === "false"));
+
+  await does(ann, ben, "make-host");
+  await ben.isTold(/You are a host now/);
+  await ben.click("toggle-camera");
+  await ann.sees(ben);
+  await does(ben, ann, "make-guest");
+  await ann.isTold(/You take part as a guest now/);
+  assert.equal(await ann.shows("room-settings"), false, "who is no host has no settings of the room");
+  await ben.click("room-settings");
+  await ben.click("policy-chat");
+  await closes(ben);
+  await ann.say("Thank you");
+  await ben.openChat();
+  await ben.reads(/Thank you/);
+});
+
+/** Closes the room's settings. @param {Person} host */
+async function closes(host) {
+  await host.page.click(".dialog [data-kind=main]");
+  await until("the dialogue is gone", async () => !await host.page.$(handle("lock-room")));
+}
+
 /** Opens the menu on a person and chooses. @param {Person} host @param {Person} person @param {string} act */
 async function does(host, person, act) {
   const list = await host.page.$(handle("participants"));
