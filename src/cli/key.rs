@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::data::{self, now};
-use super::{complain, say};
+use super::{complain, hand_over, say};
 use crate::config::{Config, Process};
 use crate::id::KeyId;
-use crate::store::{ApiKey, Error, Scope, Store};
+use crate::store::{ApiKey, Error, MintedKey, Scope, Store};
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 60 * 60;
@@ -80,20 +80,29 @@ async fn act(command: &KeyCommand, config: Config) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     let done = match command {
-        KeyCommand::Create { name, scopes } => {
-            store.create_key(name, scopes, now()).await.map(|minted| {
-                // The key alone goes to stdout, for scripts.
-                complain(&"This key is shown once; keep it where only the other program reads it.");
-                say(&format!("{}\n", minted.key));
-            })
-        }
-        KeyCommand::List => store.keys().await.map(|keys| say(&listed(&keys))),
-        KeyCommand::Revoke(id) => store.revoke_key(*id, now()).await,
+        KeyCommand::Create { name, scopes } => store
+            .create_key(name, scopes, now())
+            .await
+            .map(|minted| show(&minted)),
+        KeyCommand::List => store.keys().await.map(|keys| {
+            say(&listed(&keys));
+            Ok(())
+        }),
+        KeyCommand::Revoke(id) => store.revoke_key(*id, now()).await.map(Ok),
     };
     store.close().await;
     done.map_err(|error| match error {
         Error::NotFound => "there is no such key, or it is revoked already".to_owned(),
         error => error.to_string(),
+    })?
+}
+
+/// The key alone goes to stdout, for scripts. What nobody has seen is of no use to anybody.
+fn show(minted: &MintedKey) -> Result<(), String> {
+    complain(&"This key is shown once; keep it where only the other program reads it.");
+    hand_over(&format!("{}\n", minted.key)).map_err(|error| {
+        let id = minted.id;
+        format!("the key could not be written ({error}): turnstone key revoke {id} ends it")
     })
 }
 

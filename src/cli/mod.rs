@@ -181,9 +181,14 @@ fn fail(words: &str) -> ExitCode {
 
 /// To stdout. Nobody is left to be told when the reader has gone.
 fn say(text: &str) {
-    let _ = io::stdout()
+    let _ = hand_over(text);
+}
+
+/// To stdout, where it must not be lost.
+fn hand_over(text: &str) -> io::Result<()> {
+    io::stdout()
         .write_all(text.as_bytes())
-        .and_then(|()| io::stdout().flush());
+        .and_then(|()| io::stdout().flush())
 }
 
 /// To stderr, a line.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::data::{self, now};
-use super::{complain, say};
+use super::{complain, hand_over};
 use crate::config::{Config, Process};
 use crate::id::{DisplayName, RoomName};
 use crate::message::Role;
@@ -144,8 +144,8 @@ async fn print(command: &TokenCommand, config: Config) -> Result<(), String> {
         },
     };
     // The token alone goes to stdout, for scripts.
-    say(&format!("{}\n", tokens.mint(&claims)));
-    Ok(())
+    hand_over(&format!("{}\n", tokens.mint(&claims)))
+        .map_err(|error| format!("the token could not be written: {error}"))
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ use std::time::{Duration, Instant};
 
 use crate::id::{DisplayName, InviteId, PeerId, RoomId, RoomName, SessionId, Source};
 use crate::message::{
-    ApiGrant, ErrorType, FromPeer, Participant, Refusal, Role, RoomState, Status, Text, ToPeer, You,
+    ApiGrant, Empty, ErrorType, FromPeer, Participant, Refusal, Role, RoomState, Status, Text,
+    ToPeer, You,
 };
 use crate::token::{self, Claims};
 
@@ -435,7 +436,12 @@ impl Rooms {
                     left.session = SessionId::random();
                 }
             }
-            FromPeer::Ping | FromPeer::Pong | FromPeer::Unknown => {}
+            // Answered here, behind all that was said before: a client may take it for a fence.
+            FromPeer::Ping => self.effects.push_back(Effect::Send {
+                to: peer,
+                text: ToPeer::Pong { data: Empty {} }.text(),
+            }),
+            FromPeer::Pong | FromPeer::Unknown => {}
             message if self.seated.contains_key(&session) => {
                 self.said_in_room(peer, session, message, now);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use super::{Dropped, ToSocket};
@@ -104,12 +105,16 @@ pub(super) fn outbox(all: Arc<AtomicUsize>) -> (Outbox, Inbox) {
 }
 
 impl Outbox {
-    /// False when the socket cannot keep up.
+    /// False when the socket cannot keep up. One that has just closed can: what it said before is
+    /// still to happen, and then it is told of like any other that goes.
     pub(super) fn deliver(&self, message: ToSocket) -> bool {
+        if self.messages.is_closed() {
+            return true;
+        }
         let size = message.size();
         let (own, all) = self.shared.add(size);
         let has_room = own <= FAIR_SHARE || (own <= OUTBOX_BYTES_MAX && all <= OUTBOXES_BYTES_MAX);
-        has_room && self.messages.try_send(message).is_ok()
+        has_room && !matches!(self.messages.try_send(message), Err(TrySendError::Full(_)))
     }
 
     pub(super) fn drop_for(self, why: Dropped) {
@@ -144,6 +149,15 @@ mod tests {
             0,
             "what was never sent no longer waits"
         );
+    }
+
+    #[test]
+    fn a_socket_that_has_closed_is_not_too_slow() {
+        let all = Arc::default();
+        let (outbox, inbox) = outbox(Arc::clone(&all));
+        drop(inbox);
+        assert!((0..2 * OUTBOX_MESSAGES_MAX).all(|_| outbox.deliver(message(64 * 1024))));
+        assert_eq!(all.load(Ordering::Relaxed), 0, "nothing waits for it");
     }
 
     #[test]

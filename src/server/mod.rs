@@ -10,7 +10,7 @@ mod ports;
 mod secret;
 mod upkeep;
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
@@ -33,7 +33,7 @@ use crate::room::ResumeKey;
 use crate::rooms::{self, RoomsHandle, SeatChange};
 use crate::signaling::{Signaling, Socket};
 use crate::store::password::Passwords;
-use crate::store::{OpenError, Store};
+use crate::store::{self, OpenError, Store};
 use crate::token::Tokens;
 use crate::turn::{Credentials, ExternalAddresses};
 use crate::web::{
@@ -63,6 +63,8 @@ pub struct Server {
     stop: CancellationToken,
     /// A server that is dropped stops as well, without waiting.
     _end: DropGuard,
+    /// Says that the data directory is in use by a server.
+    _claimed: Option<File>,
     /// Fires last: who watches sees the server stop.
     watching: CancellationToken,
     tasks: TaskTracker,
@@ -136,16 +138,25 @@ impl Server {
             store,
             api,
         } = config;
-        let secret = open_data_dir(&data_dir).map_err(|source| StartError::DataDir {
+        let in_trouble = |source| StartError::DataDir {
             path: data_dir.clone(),
             source,
-        })?;
+        };
+        let secret = open_data_dir(&data_dir).map_err(in_trouble)?;
         let external = address::external_addresses(&turn.external_ips, &web.domains).await;
         let tls = Tls::load(&web, &data_dir, &own_names(&web.domains, &external))?;
         let store = Store::open(store, &data_dir).await?;
         let bound = Listeners::bind(&web, &turn, &admin)?;
-        // Only now: whoever starts a second server by mistake must not clear what the first one's rooms have.
-        upkeep::begin(&store).await;
+        let claimed = store::serve_from(&data_dir).map_err(in_trouble)?;
+        if claimed.is_some() {
+            upkeep::begin(&store).await;
+        } else {
+            // What the other one's rooms have is not to be cleared.
+            warn!(
+                "another server uses the data directory {}: people of the one do not meet those of the other",
+                data_dir.display()
+            );
+        }
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -271,6 +282,7 @@ impl Server {
             addresses,
             tls,
             _end: stop.clone().drop_guard(),
+            _claimed: claimed,
             stop,
             watching,
             tasks,

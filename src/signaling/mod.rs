@@ -21,8 +21,7 @@ use tracing::{Instrument, debug, info_span};
 
 use crate::id::{PeerId, SessionId, Source};
 use crate::message::{
-    Bye, Empty, ErrorType, FromPeer, IceGrant, Limits, MESSAGE_BYTES_MAX, Refusal, Text, ToPeer,
-    Welcome,
+    Bye, ErrorType, FromPeer, IceGrant, Limits, MESSAGE_BYTES_MAX, Refusal, Text, ToPeer, Welcome,
 };
 use crate::room::{Departure, Seating};
 use crate::rooms::{Dropped, Inbox, RoomsHandle, Settling, ToSocket};
@@ -244,7 +243,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             return self.refuse(&TOO_BIG).await;
         }
         match FromPeer::parse(&text) {
-            Ok(FromPeer::Ping) => self.send(ToPeer::Pong { data: Empty {} }.text()).await,
             Ok(FromPeer::Pong | FromPeer::Unknown) => Ok(()),
             Ok(message) => {
                 self.settling = self.shared.rooms.said(self.peer, message).await;

@@ -42,6 +42,9 @@ pub const SQLITE_FILE: &str = "turnstone.db";
 /// The file in the data directory whose lock says who uses the database.
 const LOCK_FILE: &str = "turnstone.lock";
 
+/// The file in the data directory that a server locks for itself.
+const SERVER_FILE: &str = "server.lock";
+
 /// What every connection to SQLite begins with. What is acknowledged is on the disk: in WAL mode
 /// `FULL` syncs at each commit. A writer of another process is waited for. The log shrinks again.
 const SQLITE_BEGIN: &str = "
@@ -151,6 +154,11 @@ impl Database {
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false)
+            // SQLite itself ends a transaction that finds the disk full, and sqlx then believes that it goes on.
+            .before_acquire(|connection, _| {
+                let is_good = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_good) })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     sqlx::raw_sql(SQLITE_BEGIN)
@@ -304,6 +312,23 @@ fn lock(data_dir: &Path, how: Use) -> Result<File, OpenError> {
     }
 }
 
+/// Takes the data directory for a server, as long as the file is held; `None` when another server has it.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn serve_from(data_dir: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(data_dir.join(SERVER_FILE))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Notes in PostgreSQL that this connection uses the database; false when that does not go
 /// together with others.
 async fn take_postgres(connection: &mut AnyConnection, how: Use) -> Result<bool, sqlx::Error> {
@@ -323,4 +348,35 @@ fn taken(how: Use) -> OpenError {
         Use::Shared => "the database is being restored: wait until that is done",
         Use::Alone => "the database is in use: stop the server first",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_costs_what_did_not_fit_and_nothing_after_it() {
+        let dir = std::env::temp_dir().join(format!("turnstone_{}", Uuid::new_v4().simple()));
+        let database = Database::open(None, &dir, Use::Alone).await.unwrap();
+        let mut tx = database.begin().await.unwrap();
+        // What SQLite says of a full disk, it says of a full file too; of this connection only.
+        for query in ["CREATE TABLE much (bytes)", "PRAGMA max_page_count = 1"] {
+            sqlx::raw_sql(query).execute(tx.on()).await.unwrap();
+        }
+        let much = "INSERT INTO much VALUES (randomblob(1000000))";
+        let full = sqlx::raw_sql(much).execute(tx.on()).await.unwrap_err();
+        assert!(full.to_string().contains("full"), "{full}");
+        drop(tx);
+        let mut tx = database.begin().await.unwrap();
+        sqlx::raw_sql("CREATE TABLE much (bytes)")
+            .execute(tx.on())
+            .await
+            .unwrap();
+        sqlx::raw_sql(much).execute(tx.on()).await.unwrap();
+        tx.commit().await.unwrap();
+        database.close().await;
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -51,7 +51,7 @@ use blobs::Blobs;
 use database::{Database, Use};
 use writer::Writer;
 
-pub use database::SQLITE_FILE;
+pub use database::{SQLITE_FILE, serve_from};
 pub use error::{Error, OpenError};
 pub use files::{File, FileList, FileWindow, NewFile, UNFINISHED};
 pub use invites::{Invite, NewInvite};

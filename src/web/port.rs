@@ -21,7 +21,7 @@ use super::http::{Ends, Http, Protocol};
 use super::limits::{Guard, Limits};
 use super::redirect;
 use super::stream::Held;
-use super::tls::{ALPN_H2, ALPN_HTTP1, ALPN_TURN, Tls};
+use super::tls::{ALPN_H2, ALPN_HTTP1, ALPN_HTTP10, ALPN_TURN, Tls};
 
 /// How long a client may take until it is known what it speaks: its first byte, the handshake, the first byte inside.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
@@ -138,7 +138,9 @@ impl Port {
         let mut stream = self.tls.acceptor().accept(stream).await?;
         match stream.get_ref().1.alpn_protocol() {
             Some(ALPN_H2) => return Ok(Spoken::HttpInTls(Protocol::Http2, None, stream)),
-            Some(ALPN_HTTP1) => return Ok(Spoken::HttpInTls(Protocol::Http1, None, stream)),
+            Some(ALPN_HTTP1 | ALPN_HTTP10) => {
+                return Ok(Spoken::HttpInTls(Protocol::Http1, None, stream));
+            }
             Some(ALPN_TURN) => return Ok(Spoken::TurnInTls(None, stream)),
             _ => {}
         }

@@ -1,6 +1,8 @@
 //! What people in rooms may rely on, over the wire.
 
 use serde_json::json;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::harness::TestServer;
 
@@ -109,6 +111,42 @@ async fn leaving_is_announced_to_the_others() {
     bob.heard_nothing_else().await;
     bob.login("tea", "Bob").await;
     assert_eq!(ann.next().await["data"]["username"], "Bob");
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_goodbye_is_told_and_so_is_the_goodbye() {
+    let server = TestServer::start().await;
+    for (room, code) in [("tea", None), ("coffee", Some("logout"))] {
+        let [mut ann, mut bob] = server.peers_in(room).await;
+        for text in 0..100 {
+            bob.act("chat", json!({"id": "1", "text": text.to_string()}))
+                .await;
+        }
+        if let Some(goodbye) = code {
+            bob.act(goodbye, json!({})).await;
+        }
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        bob.wire.close(Some(frame)).await.unwrap();
+        for text in 0..100 {
+            assert_eq!(ann.next().await["data"]["text"], text.to_string());
+        }
+        assert_eq!(ann.next().await["type"], "logout");
+    }
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_behind_what_was_said_before() {
+    let server = TestServer::start().await;
+    let [mut ann] = server.peers_in("tea").await;
+    for _ in 0..50 {
+        ann.act("chat", json!({"id": "1", "text": "a"})).await;
+        ann.act("ping", json!({})).await;
+        assert_eq!(ann.next().await["type"], "chat");
+        assert_eq!(ann.next().await["type"], "pong");
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ use files::Stamp;
 pub const ALPN_H2: &[u8] = b"h2";
 /// HTTP/1.1 (RFC 7301 §6).
 pub const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// HTTP/1.0, which some programs name; RFC 7301 §6 has it registered.
+pub const ALPN_HTTP10: &[u8] = b"http/1.0";
 /// TURN over TLS (RFC 7443 §3).
 pub const ALPN_TURN: &[u8] = b"stun.turn";
 
@@ -363,7 +365,7 @@ fn server_config(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
         .with_cert_resolver(shown);
     // The first that the client offers as well is spoken. coturn's client offers HTTP beside TURN; no
     // browser offers TURN beside HTTP.
-    config.alpn_protocols = [ALPN_TURN, ALPN_H2, ALPN_HTTP1]
+    config.alpn_protocols = [ALPN_TURN, ALPN_H2, ALPN_HTTP1, ALPN_HTTP10]
         .map(<[u8]>::to_vec)
         .to_vec();
     // Resumption without keeping anything per client.
