@@ -49,6 +49,7 @@ for (const dark of [false, true]) {
 
 /** @param {import("./harness.js").Person} person @param {string} where */
 async function finds(person, where) {
+  await rests(person);
   // By CDP, as the page's policy lets no script of others in.
   await person.page.evaluate(AXE);
   const violations = await person.page.evaluate(async () => {
@@ -56,6 +57,14 @@ async function finds(person, where) {
     return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.html).join(" | ")}`);
   });
   assert.deepEqual(violations, [], `axe-core on ${where}`);
+}
+
+/** What moves or changes its colour has arrived: on the way, colours are those of neither end. What turns for ever does not count. @param {import("./harness.js").Person} person */
+async function rests(person) {
+  await person.page.evaluate(async () => {
+    const passing = document.getAnimations().filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity);
+    await Promise.allSettled(passing.map(({ finished }) => finished));
+  });
 }
 
 journey("the keyboard alone joins, mutes, writes, shares and leaves", async (scene) => {
