@@ -60,9 +60,11 @@ export function Keeping({ app, onclose }) {
   const [problem, setProblem] = useState(/** @type {{type: string, text: string} | null} */ (null));
   const [deleting, setDeleting] = useState(false);
   const refused = (/** @type {any} */ { type = "failed", text = "" }) => setProblem({ type, text });
-  useEffect(() => {
+  const load = () => {
+    setProblem(null);
     session.asHost((bearer) => api.details(room, bearer)).then(setDetails, refused);
-  }, []);
+  };
+  useEffect(load, []);
   const remove = async () => {
     try {
       await session.asHost((bearer) => api.remove(room, bearer));
@@ -87,7 +89,8 @@ export function Keeping({ app, onclose }) {
     <${Dialog} key="set" title=${t("keeping.title")} onclose=${onclose}>
       <${Problem} problem=${problem} />
       ${details ? html`<${Details} app=${app} room=${room} details=${details} onsaved=${onclose} ondelete=${() => { setProblem(null); setDeleting(true); }} />`
-        : !problem && html`<p role="status" class="returning"><span class="spinner" aria-hidden="true"></span>${t("keeping.loading")}</p>`}
+        : problem ? html`<button type="button" class="button" data-kind="quiet" onClick=${load}>${t("lobby.retry")}</button>`
+        : html`<p role="status" class="returning"><span class="spinner" aria-hidden="true"></span>${t("keeping.loading")}</p>`}
     <//>`;
 }
 

@@ -25,10 +25,10 @@ export function Lobby({ app, typed }) {
     <section class="lobby" aria-labelledby="lobby-title">
       <header class="lobby-top">
         <h2 id="lobby-title">${t("lobby.title")}</h2>
+        <button type="button" class="button" data-kind="quiet" data-testid="create-room" onClick=${() => setCreating(true)}><${Icon} name="plus" />${t("lobby.create")}</button>
         <label class="lobby-search"><${Icon} name="search" /><span class="unseen">${t("lobby.search")}</span>
           <input type="search" data-testid="room-search" value=${query} placeholder=${t("lobby.search")} maxlength="64" autocomplete="off" spellcheck="false"
             onInput=${(/** @type {any} */ event) => lobby.search(event.currentTarget.value)} /></label>
-        <button type="button" class="button" data-kind="quiet" data-testid="create-room" onClick=${() => setCreating(true)}><${Icon} name="plus" />${t("lobby.create")}</button>
       </header>
       ${rooms.length > 0 && html`
         <ul class="lobby-list" data-testid="room-list" aria-label=${t("lobby.title")}>
@@ -79,7 +79,7 @@ function Creation({ app, typed, onclose }) {
     const room = tidyName(name);
     const size = capacityOf(capacity);
     const mistakes = {
-      ...(room ? {} : { name: name.trim() ? t("home.roomInvalid") : t("home.roomMissing") }),
+      ...(room ? {} : { name: name.trim() ? t("home.roomInvalid") : t("create.nameMissing") }),
       ...(size === null ? { capacity: t("create.capacityWrong") } : {}),
       ...(expires !== null && !(expires > Date.now()) ? { expires: t("expiry.past") } : {}),
     };

@@ -1,4 +1,4 @@
-// The page for people who use no mouse or no eyes: axe-core finds nothing on any screen, and the keyboard alone is enough.
+// The page for people who use no mouse or no eyes: axe-core finds nothing on any screen, the keyboard alone is enough, and so is a finger.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -27,22 +27,26 @@ for (const dark of [false, true]) {
     journey(`axe-core finds nothing on a ${dark ? "dark" : "light"} ${screen}`, async (scene) => {
       const alice = await scene.person(browser, server, "Alice", { screen, dark });
       const bob = await scene.person(browser, server, "Bob");
+      const look = async (/** @type {string} */ where) => {
+        await finds(alice, where);
+        if (screen === "phone") await reaches(alice, where);
+      };
       const room = `axe ${screen} ${dark}`;
       await alice.page.goto(alice.address("/"), { waitUntil: "load" });
       await alice.find("join");
-      await finds(alice, "home");
+      await look("home");
       await alice.visit(room);
       await alice.seesItself();
-      await finds(alice, "door");
+      await look("door");
       await alice.enter();
-      await finds(alice, "alone");
+      await look("alone");
       await bob.join(room);
       await alice.sees(bob);
-      await finds(alice, "two");
+      await look("two");
       await bob.say("hello");
       await alice.openChat();
       await alice.reads(/hello/);
-      await finds(alice, "chat");
+      await look("chat");
     });
   }
 }
@@ -57,6 +61,16 @@ async function finds(person, where) {
     return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.html).join(" | ")}`);
   });
   assert.deepEqual(violations, [], `axe-core on ${where}`);
+}
+
+/** Every control is as large as a fingertip; a link in a line is as large as its words. @param {import("./harness.js").Person} person @param {string} where */
+async function reaches(person, where) {
+  const small = await person.page.$$eval("button, a[href], input, select, textarea, summary", (controls) => controls
+    .filter((control) => control.checkVisibility() && !control.matches(".chat-text a"))
+    .map((control) => ({ control, box: (control.closest("label") ?? control).getBoundingClientRect() }))
+    .filter(({ box }) => box.width < 43.5 || box.height < 43.5)
+    .map(({ control, box }) => `${Math.round(box.width)} × ${Math.round(box.height)}: ${control.outerHTML.slice(0, 160)}`));
+  assert.deepEqual(small, [], `controls too small for a finger on ${where}`);
 }
 
 /** What moves or changes its colour has arrived: on the way, colours are those of neither end. What turns for ever does not count. @param {import("./harness.js").Person} person */
