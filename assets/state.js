@@ -176,7 +176,8 @@ export function act(state, act) {
     case "lost":
       return went(state, act.sessionId);
     case "remembered":
-      return { ...state, chat: act.chat, older: act.chat.length > 0, me: act.me };
+      // Their keys were numbered by a page that is gone; the lines to come are numbered by this one.
+      return { ...state, chat: act.chat.map((line, index) => (line.kind === "file" ? line : { ...line, key: `o${index}` })), older: act.chat.length > 0, me: act.me };
   }
 }
 

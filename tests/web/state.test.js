@@ -190,6 +190,12 @@ test("unread counts what others said while nobody looked", () => {
   assert.equal(act(state, { type: "watched", watched: true }).unread, 0);
 });
 
+test("lines from before a reload and those after it have keys of their own", () => {
+  const before = after(inside(one("ann", "Ann")), chat(1), chat(2));
+  const state = after(act(act(initial(), { type: "remembered", chat: before.chat, me: before.me }), { type: "asked-to-join" }), welcome("me", one("ann", "Ann")), chat(3), chat(4));
+  assert.equal(new Set(state.chat.map(({ key }) => key)).size, 4);
+});
+
 for (const type of ["full", "invalid", "password", "locked", "banned", "notfound", "unauthorized", "invitation"]) {
   test(`a login refused with ${type} leads back before the door, with the reason`, () => {
     const state = after(act(atTheDoor(), { type: "link", link: "open" }), error(type));
