@@ -38,6 +38,7 @@
  * @property {boolean} older whether the server has older lines than these
  * @property {string[]} typing sessions that are writing
  * @property {number} unread lines said while the chat was not looked at
+ * @property {string} newFrom the key of the first of these, also while they are looked at; empty once we have written or looked away
  * @property {"" | "chat" | "people"} panel
  * @property {boolean} watched the page is in front
  * @property {{key: string, sessionId: string, emoji: string}[]} reactions on their way up the screen
@@ -60,7 +61,7 @@ const INSIDE = { denied: "notallowed", notfound: "gone" };
 /** @returns {State} */
 export const initial = () => ({
   screen: "home", roomName: "", link: "off", retryAt: 0, ended: "", seated: false, restarting: false, online: true, me: null, hand: false, room: null, people: [],
-  waiting: [], news: null, permits: { mic: false, camera: true }, chat: [], older: false, typing: [], unread: 0, panel: "", watched: true, reactions: [], problem: null, askPassword: false, count: 0,
+  waiting: [], news: null, permits: { mic: false, camera: true }, chat: [], older: false, typing: [], unread: 0, newFrom: "", panel: "", watched: true, reactions: [], problem: null, askPassword: false, count: 0,
 });
 
 /** What a message of the server changes. @param {State} state @param {FromServer} message @returns {State} */
@@ -152,9 +153,9 @@ export function act(state, act) {
     case "network":
       return { ...state, online: act.online };
     case "panel":
-      return looked({ ...state, panel: act.panel });
+      return looked(state, { panel: act.panel });
     case "watched":
-      return looked({ ...state, watched: act.watched });
+      return looked(state, { watched: act.watched });
     case "hand":
       return { ...state, hand: act.hand };
     case "reacted":
@@ -294,7 +295,7 @@ function withFile(state, file, earlier = false) {
   const mine = file.sessionId === state.me?.sessionId;
   const toName = file.to && (file.to === state.me?.sessionId ? state.me.username : state.people.find((one) => one.sessionId === file.to)?.username ?? "");
   const line = { kind: /** @type {const} */ ("file"), key: `f${file.id}`, mine, ...file, ...(file.to ? { toName } : {}) };
-  if (!earlier) return mine || looking(state) ? withLine(state, line) : { ...withLine(state, line), unread: state.unread + 1 };
+  if (!earlier) return withNews(state, line);
   return { ...state, chat: inTime(state.chat, line) };
 }
 
@@ -334,8 +335,14 @@ function said(before, chat) {
   if (chat.deleted) return withSaid(state, isSame, () => []);
   if (state.chat.some((line) => line.kind === "said" && isSame(line))) return withSaid(state, isSame, (line) => [{ ...asLine(state, chat, line.key), toName: line.toName }]);
   const line = asLine(state, chat, `c${state.count}`);
-  const after = withLine({ ...state, count: state.count + 1 }, line);
-  return line.mine || looking(state) ? after : { ...after, unread: state.unread + 1 };
+  return withNews({ ...state, count: state.count + 1 }, line);
+}
+
+/** A line that somebody wrote or shared just now: new until it is looked at. @param {State} state @param {Exclude<Line, {kind: "came" | "went"}>} line @returns {State} */
+function withNews(state, line) {
+  const after = withLine(state, line);
+  if (looking(state)) return line.mine ? { ...after, newFrom: "" } : after; // whoever answers has read
+  return line.mine ? after : { ...after, unread: state.unread + 1, newFrom: after.newFrom || line.key };
 }
 
 /**
@@ -345,7 +352,9 @@ function said(before, chat) {
 function withSaid(state, is, change) {
   const at = state.chat.findLastIndex((line) => line.kind === "said" && is(line));
   const line = state.chat[at];
-  return line?.kind === "said" ? { ...state, chat: state.chat.toSpliced(at, 1, ...change(line)) } : state;
+  if (line?.kind !== "said") return state;
+  const chat = state.chat.toSpliced(at, 1, ...change(line));
+  return { ...state, chat, newFrom: stillNew(state, chat) };
 }
 
 /** @param {State} state @param {string} sessionId @param {string} emoji @returns {State} */
@@ -369,7 +378,18 @@ function refused(state, said) {
 }
 
 /** @param {State} state @param {Line} line @returns {State} */
-const withLine = (state, line) => ({ ...state, chat: [...state.chat, line].slice(-CHAT_LINES) });
+function withLine(state, line) {
+  const chat = [...state.chat, line].slice(-CHAT_LINES);
+  return { ...state, chat, newFrom: stillNew(state, chat) };
+}
+
+/** Where what is new begins once the lines are these: when its first line is gone, at the next. @param {State} state @param {Line[]} chat */
+function stillNew({ chat: before, newFrom }, chat) {
+  if (!newFrom || chat.some(({ key }) => key === newFrom)) return newFrom;
+  const left = new Set(chat.map(({ key }) => key));
+  const next = before.slice(before.findIndex(({ key }) => key === newFrom)).find((line) => (line.kind === "said" || line.kind === "file") && left.has(line.key));
+  return next?.key ?? "";
+}
 
 /** @param {State} state @param {string} sessionId @param {(person: Person) => Person} change @returns {State} */
 const withPerson = (state, sessionId, change) => ({
@@ -378,8 +398,12 @@ const withPerson = (state, sessionId, change) => ({
 
 /** @param {State} state */
 const looking = (state) => state.panel === "chat" && state.watched;
-/** @param {State} state @returns {State} */
-const looked = (state) => (looking(state) ? { ...state, unread: 0 } : state);
+/** What opens, closes, hides or shows the chat. @param {State} before @param {Partial<Pick<State, "panel" | "watched">>} change @returns {State} */
+function looked(before, change) {
+  const state = { ...before, ...change };
+  if (looking(state)) return { ...state, unread: 0 };
+  return looking(before) ? { ...state, newFrom: "" } : state; // what was seen is new no more
+}
 
 /** Everything of a room forgotten. @param {State} state @returns {State} */
 const fresh = (state) => ({ ...initial(), online: state.online, watched: state.watched, link: state.link, panel: state.panel, count: state.count });

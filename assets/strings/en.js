@@ -125,6 +125,8 @@ export default {
   "chat.acts": "What to do with this message: {name}",
   "chat.earlier": "An earlier message",
   "chat.sign": "{emoji} {n}",
+  "chat.new": "New",
+  "chat.newLong": "New messages from here",
   "chat.readBy": "Read by {names}",
   "chat.readByAll": "Read by everyone here",
 

@@ -125,6 +125,8 @@ export default {
   "chat.acts": "이 메시지에 대한 동작: {name}",
   "chat.earlier": "이전 메시지",
   "chat.sign": "{emoji} {n}",
+  "chat.new": "새 메시지",
+  "chat.newLong": "여기부터 새 메시지",
   "chat.readBy": "읽은 사람: {names}",
   "chat.readByAll": "모두 읽음",
 

@@ -5,7 +5,7 @@ import { html } from "./html.js";
 import { Icon } from "./icon.js";
 import { hue, IconButton, Menu } from "./parts.js";
 import { CHAT_BYTES } from "../session.js";
-import { mayShare, mayWrite, readBy, shownLines } from "../state.js";
+import { isLooking, mayShare, mayWrite, readBy, shownLines } from "../state.js";
 import { clock, list, t } from "../strings/index.js";
 
 /** So near the end of the log, px, new lines keep it at the end; further up, somebody is reading. */
@@ -19,7 +19,7 @@ const QUOTE = 90;
 
 /** @param {{app: import("../page.js").App, shown: boolean}} props */
 export function Chat({ app, shown }) {
-  const { older, typing, people } = app.session.state.value;
+  const { older, typing, people, newFrom } = app.session.state.value;
   const chat = shownLines(app.session.state.value);
   const read = readBy(app.session.state.value);
   const log = useRef(/** @type {HTMLElement | null} */ (null));
@@ -34,6 +34,18 @@ export function Chat({ app, shown }) {
     else if (atEnd.current) element.scrollTop = element.scrollHeight;
     held.current = -1;
   }, [app.session.state.value.chat, read.names.length, shown]);
+
+  // What is new is read from its beginning, however much it is.
+  const looking = isLooking(app.session.state.value);
+  useLayoutEffect(() => {
+    const element = log.current;
+    const begin = element?.querySelector(".chat-new");
+    if (!looking || !element || !begin) return;
+    const above = element.getBoundingClientRect().top - begin.getBoundingClientRect().top;
+    if (above <= 0) return;
+    element.scrollTop -= above;
+    atEnd.current = false;
+  }, [looking]);
 
   // Pictures come later than their lines, and what is on its way takes its place from the log.
   const keepEnd = () => {
@@ -67,7 +79,10 @@ export function Chat({ app, shown }) {
         onScroll=${() => { if (log.current) atEnd.current = log.current.scrollHeight - log.current.scrollTop - log.current.clientHeight < NEAR_END; }}>
         ${older && html`<button type="button" class="button chat-more" data-kind="quiet" data-testid="history-more" onClick=${more}>${t("chat.more")}</button>`}
         ${chat.length === 0 && html`<p class="chat-empty"><${Icon} name="chat" />${t("chat.empty")}</p>`}
-        ${chat.map((line, index) => html`<${Line} key=${line.key} app=${app} line=${line} first=${begins(chat, index)} newest=${line === newest} />`)}
+        ${chat.flatMap((line, index) => [
+          line.key === newFrom && html`<div key="new" class="chat-new" role="separator" aria-label=${t("chat.newLong")}><span>${t("chat.new")}</span></div>`,
+          html`<${Line} key=${line.key} app=${app} line=${line} first=${line.key === newFrom || begins(chat, index)} newest=${line === newest} />`,
+        ])}
         ${read.names.length > 0 && html`<p class="chat-read" data-testid="read-by">${read.names.length === people.length ? t("chat.readByAll") : t("chat.readBy", { names: list(read.names) })}</p>`}
       </div>
       <p class="chat-typing" aria-live="off">${writers.length === 1 ? t("chat.typing", { name: writers[0] ?? "" }) : writers.length > 1 ? t("chat.typingSome") : ""}</p>

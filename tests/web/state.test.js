@@ -190,6 +190,47 @@ test("unread counts what others said while nobody looked", () => {
   assert.equal(act(state, { type: "watched", watched: true }).unread, 0);
 });
 
+/** @type {(panel: State["panel"]) => import("./typed/state.js").Act} */
+const panel = (panel) => ({ type: "panel", panel });
+/** @param {number} seq @returns {FromServer} */
+const own = (seq) => chat(seq, { sessionId: "me", username: "Me" });
+/** The text of the line that what is new begins with. @param {State} state */
+const newFrom = ({ chat, newFrom }) => {
+  const line = chat.find(({ key }) => key === newFrom);
+  return line?.kind === "said" ? line.text : line?.kind === "file" ? line.name : "";
+};
+
+test("what is new begins where one last looked, and stays there while it is read", () => {
+  let state = after(act(inside(one("ann", "Ann")), panel("chat")), chat(1));
+  assert.equal(newFrom(state), "", "it was seen as it came");
+  state = after(act(state, panel("")), own(2), chat(3), chat(4));
+  assert.equal(newFrom(state), "line 3");
+  state = after(act(state, panel("chat")), chat(5));
+  assert.equal(newFrom(state), "line 3");
+  assert.equal(newFrom(act(state, panel(""))), "", "all of it was seen");
+  assert.equal(newFrom(after(act(state, panel("people")), chat(6))), "line 6");
+  assert.equal(newFrom(after(state, own(6))), "", "whoever answers has read");
+});
+
+test("what came while the page was in the background is new when it is in front again", () => {
+  let state = act(after(act(inside(one("ann", "Ann")), panel("chat")), chat(1)), { type: "watched", watched: false });
+  state = act(after(state, { type: "file", from: "ann", data: { id: "f", name: "plan", size: 1, type: "text/plain", url: "/f", sessionId: "ann", username: "Ann", time: 2 } }, chat(3)), { type: "watched", watched: true });
+  assert.equal(newFrom(state), "plan");
+  assert.equal(newFrom(act(state, { type: "watched", watched: false })), "");
+});
+
+test("when the first of the new lines is taken back or forgotten, the next is the first", () => {
+  const taken = (/** @type {number} */ seq) => /** @type {FromServer} */ ({ type: "chat-delete", from: "ann", data: { seq } });
+  const state = after(act(after(act(inside(one("ann", "Ann")), panel("chat")), chat(1)), panel("")), chat(2), chat(3));
+  assert.equal(newFrom(after(state, taken(1))), "line 2");
+  assert.equal(newFrom(after(state, taken(2))), "line 3");
+  assert.equal(newFrom(after(state, taken(2), taken(3))), "");
+  assert.equal(newFrom(after(state, taken(2), taken(3), chat(4))), "line 4");
+  let many = state;
+  for (let seq = 4; seq <= CHAT_LINES + 4; seq += 1) many = after(many, chat(seq));
+  assert.equal(newFrom(many), "line 5");
+});
+
 test("lines from before a reload and those after it have keys of their own", () => {
   const before = after(inside(one("ann", "Ann")), chat(1), chat(2));
   const state = after(act(act(initial(), { type: "remembered", chat: before.chat, me: before.me }), { type: "asked-to-join" }), welcome("me", one("ann", "Ann")), chat(3), chat(4));

@@ -83,7 +83,7 @@ function talk() {
   apply({ type: "chat", data: { seq: 8, sessionId: "s0", username: "Ana", text: "Until then! The door code is with me.", time: 1763712500000, to: "me", replyTo: 7, edited: 1, reactions: [{ emoji: "👍", sessionIds: ["me"] }, { emoji: "🎉", sessionIds: ["s1", "s2"] }] } });
   apply({ type: "chat", data: { seq: 9, sessionId: "me", username: "Kim", text: "Thank you", time: 1763712510000, to: "s0", reactions: [{ emoji: "👍", sessionIds: ["s0"] }] } });
   apply({ type: "typing", from: "s0" });
-  state({ older: true });
+  state({ older: true, newFrom: "" });
   apply({ type: "login", from: "late", data: { roomrequest: "x", username: "Zoë" } });
   apply({ type: "logout", data: { username: "Zoë", sessionId: "late" } });
 }
@@ -174,7 +174,7 @@ function stage(scene, option, more) {
       state({ screen: "home" });
       answers.rooms = option === "failed" ? null : { rooms: option ? [] : ROOMS.map(([name, people, capacity, mark]) => ({ name, people, capacity, locked: mark === "locked", password: mark === "password" })), ...(option ? {} : { next: "more" }) };
       break;
-    case "files": enter(3); files(option); state({ panel: "chat", unread: 0 }); break;
+    case "files": enter(3); files(option); state({ panel: "chat", unread: 0, newFrom: "" }); break;
     case "keeping": case "invites":
       enter(2);
       host();
@@ -206,6 +206,7 @@ function stage(scene, option, more) {
       app.writing.value = { reply: { replyTo: 4 }, edit: { edit: 7 }, private: { to: "s0" } }[option] ?? {};
       break;
     case "chat-menu": case "chat-top": enter(3); talk(); state({ panel: "chat", unread: 0 }); break;
+    case "chat-new": enter(3); talk(); state({ newFrom: session.state.value.chat[4].key }); session.happen({ type: "panel", panel: "chat" }); break;
     case "chat-off": enter(3); talk(); state({ panel: "chat", unread: 0, room: { ...session.state.value.room, policy: { ...POLICY, chat: false } } }); break;
     case "chat-empty": enter(1); state({ panel: "chat" }); break;
     case "people": enter(Number(option) - 1); state({ panel: "people" }); break;

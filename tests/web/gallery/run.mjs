@@ -16,7 +16,7 @@ const SCENES = [
   "home", "rooms", "rooms:empty", "rooms:none", "rooms:failed", "create", "create:wrong", "offline", "prejoin", "prejoin:invitation", "prejoin:password", "prejoin:full", "prejoin:long", "joining",
   ...["room", "screens", "people"].flatMap((scene) => PEOPLE.map((n) => `${scene}:${n}`)),
   // Beside the list of people the stage is as it is beside the chat.
-  "chat:1", "chat:3", "screens:4:2", "long:2", "long:5", "chat-empty", "chat-menu", "chat-top", "chat-off", "writing:reply", "writing:edit", "writing:private", "unread", "broken", "troubles", "reactions",
+  "chat:1", "chat:3", "screens:4:2", "long:2", "long:5", "chat-empty", "chat-menu", "chat-new", "chat-top", "chat-off", "writing:reply", "writing:edit", "writing:private", "unread", "broken", "troubles", "reactions",
   "waiting", "knocks:1", "knocks:6", "menu", "removal", "removal:ban", "rules", "news:mute:mic", "news:unmute:camera", "news:host", "news:viewer", "news:renamed", "files", "files:sending", "keeping", "keeping:delete", "keeping:failed", "invites", "invites:made", "left", "ended:replaced", "ended:removed", "ended:removed:kicked", "ended:deleted", "test",
 ];
 const SIZES = /** @type {const} */ ([["desktop", 1280, 800], ["phone", 390, 844]]);

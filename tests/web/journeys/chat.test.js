@@ -61,6 +61,44 @@ journey("lines are corrected, answered, signed, taken back, sent to one alone, a
   assert(!/between us|a slip/.test(await cho.textOf("chat-log")), "what is not hers is not there");
 });
 
+journey("what came while one did not look begins with a line that says so, until one answers or looks away", async (scene) => {
+  const ann = await scene.person(browser, server, "Ann");
+  const ben = await scene.person(browser, server, "Ben");
+  await ann.join("news", { camera: false });
+  await ben.join("news", { camera: false });
+  await ann.openChat();
+  await ben.say("first");
+  await ann.reads(/first/);
+  assert.equal(await newest(ann), "", "it was seen as it came");
+
+  await ann.page.focus(handle("chat-input"));
+  await ann.page.keyboard.press("Escape");
+  await until("the chat is closed", async () => !await ann.shows("chat-input"));
+  await ben.say("second");
+  await ben.say("third");
+  await until("Ann's title counts", async () => /^\(2\)/.test(await ann.page.title()));
+  await ann.openChat();
+  await until("the second is where the news begin", async () => await newest(ann) === "second");
+  assert.equal((await ann.page.$$("::-p-aria(New messages from here)")).length, 1, "to ears too");
+  await ben.say("fourth");
+  await ann.reads(/fourth/);
+  assert.equal(await newest(ann), "second", "it stays where it is while one reads");
+  await ann.say("an answer");
+  await until("nothing is new any more", async () => await newest(ann) === "");
+
+  const other = await ann.context.newPage();
+  await other.bringToFront();
+  await until("Ann's page is behind another", () => ann.page.evaluate(() => document.visibilityState === "hidden"));
+  await ben.say("fifth");
+  await until("Ann's title counts", async () => /^\(1\)/.test(await ann.page.title()));
+  await other.close();
+  await ann.page.bringToFront();
+  await until("the fifth is where the news begin", async () => await newest(ann) === "fifth");
+});
+
+/** The text of the line that what is new begins with. @param {Person} person @returns {Promise<string>} */
+const newest = (person) => person.page.$$eval(`${handle("chat-log")} [role=separator] + .chat-line .chat-text`, ([line]) => /** @type {HTMLElement | undefined} */ (line)?.innerText ?? "");
+
 /** Opens the menu of a line. @param {Person} person @param {number} seq */
 async function opens(person, seq) {
   await person.page.waitForSelector(`[data-seq="${seq}"]`);
