@@ -30,13 +30,15 @@ export class Files {
    * @param {object} options
    * @param {() => string} options.room its name now
    * @param {() => string} options.bearer what shows that we sit there
+   * @param {() => boolean} [options.seated] whether the server has us there now, as far as we know
    * @param {Pick<Api, "files" | "link">} options.api
    * @param {Send} [options.send]
    * @param {() => number} [options.now] Unix ms
    */
-  constructor({ room, bearer, api, send = byXhr, now = Date.now }) {
+  constructor({ room, bearer, seated = () => true, api, send = byXhr, now = Date.now }) {
     this.room = room;
     this.bearer = bearer;
+    this.seated = seated;
     this.api = api;
     this.send = send;
     this.now = now;
@@ -53,7 +55,7 @@ export class Files {
       this.#count += 1;
       const key = `u${this.#count}`;
       const upload = new Upload({
-        file, endpoint: filesOf(this.room()), bearer: this.bearer, send: this.send,
+        file, endpoint: filesOf(this.room()), bearer: this.bearer, seated: this.seated, send: this.send,
         about: { filename: file.name, ...(file.type ? { filetype: file.type } : {}), ...(to ? { to } : {}) },
         onchange: (progress) => this.#changed(key, progress),
       });

@@ -59,7 +59,7 @@ export class Session {
     this.relayOnly = relayOnly;
     this.api = api;
     this.onrenamed = onrenamed;
-    this.files = new Files({ room: () => this.state.peek().roomName, bearer: () => this.#pass, api });
+    this.files = new Files({ room: () => this.state.peek().roomName, bearer: () => this.#pass, seated: () => this.state.peek().seated, api });
     this.socket = new Socket({ url, onmessage: (message) => this.#hear(message), onlink: (news) => this.#linked(news) });
     effect(() => this.#sendTracks());
     effect(() => this.#tellStatus());

@@ -30,6 +30,8 @@ export class Upload {
   #abort = new AbortController();
   #breaks = 0;
   #renewed = false;
+  /** We had no seat when the last request went, or its answer came. */
+  #away = false;
   /** @type {() => void} */ #wake = () => {};
 
   /**
@@ -38,15 +40,17 @@ export class Upload {
    * @param {string} options.endpoint where files are announced
    * @param {Record<string, string>} options.about name, media type and so on, as the server wants them
    * @param {() => string} options.bearer asked at each request: it changes
+   * @param {() => boolean} [options.seated] whether the server has us in the room: who is on the way back is refused for now only
    * @param {Send} options.send
    * @param {(progress: Progress) => void} options.onchange
    * @param {(ms: number) => number} [options.pause] what becomes of a pause: random, or none in tests
    */
-  constructor({ file, endpoint, about, bearer, send, onchange, pause = (ms) => ms / 2 + (ms / 2) * Math.random() }) {
+  constructor({ file, endpoint, about, bearer, seated = () => true, send, onchange, pause = (ms) => ms / 2 + (ms / 2) * Math.random() }) {
     this.file = file;
     this.endpoint = endpoint;
     this.about = about;
     this.bearer = bearer;
+    this.seated = seated;
     this.send = send;
     this.onchange = onchange;
     this.pause = pause;
@@ -144,7 +148,7 @@ export class Upload {
   /** Waits, begins anew, or gives up. @param {number} status */
   async #stumble(status) {
     const refused = errorOf(Math.max(0, status), this.#said);
-    const broken = status < 0 || status === 401 || (status === 409 && refused !== "space") || status === 408 || status === 423 || status === 429 || status === 460 || status >= 500 && status !== 507;
+    const broken = status < 0 || status === 401 || (status === 403 && this.#away) || (status === 409 && refused !== "space") || status === 408 || status === 423 || status === 429 || status === 460 || status >= 500 && status !== 507;
     if ((status === 404 || status === 410) && this.#url && !this.#renewed) {
       this.#url = ""; // the server forgot it: once more from the start
       this.#renewed = true;
@@ -165,9 +169,12 @@ export class Upload {
   }
 
   /** @param {string} method @param {string} url @param {Record<string, string>} headers @param {Blob | undefined} body @param {AbortSignal} signal @param {(bytes: number) => void} [onsent] */
-  #ask(method, url, headers, body, signal, onsent) {
+  async #ask(method, url, headers, body, signal, onsent) {
     const bearer = this.bearer();
-    return this.send({ method, url, headers: { "tus-resumable": "1.0.0", ...(bearer ? { authorization: `Bearer ${bearer}` } : {}), ...headers }, signal, ...(body ? { body } : {}), ...(onsent ? { onsent } : {}) });
+    const before = this.seated();
+    const answer = await this.send({ method, url, headers: { "tus-resumable": "1.0.0", ...(bearer ? { authorization: `Bearer ${bearer}` } : {}), ...headers }, signal, ...(body ? { body } : {}), ...(onsent ? { onsent } : {}) });
+    this.#away = !before || !this.seated();
+    return answer;
   }
 
   /** @param {Partial<Progress>} what */

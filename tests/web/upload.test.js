@@ -144,6 +144,14 @@ test("a seat that is shown anew is shown at the next request", async () => {
   assert.equal(new Set(log.map((line) => line.split("Bearer ")[1])).size, log.length);
 });
 
+test("whoever is on the way back to the seat is refused for now only", async () => {
+  faults = [{ method: "PATCH", cut: 5 }, { method: "HEAD", status: 403 }];
+  const { upload, states } = uploadOf(BYTES, { seated: () => log.filter((line) => line.startsWith("HEAD")).length !== 1 });
+  await upload.start();
+  assert.deepEqual(states, ["sending", "broken", "sending", "done"]);
+  assert.ok(uploads[0]?.bytes.equals(BYTES));
+});
+
 test("a server that breaks off again and again is left alone in the end, until the person asks", async () => {
   faults = Array.from({ length: 30 }, () => ({ method: "POST", status: 503 }));
   const { upload } = uploadOf(BYTES);
