@@ -85,7 +85,7 @@ export function reduce(state, message) {
     case "file":
       return withFile(state, { ...message.data, ...(message.to ? { to: message.to } : {}) });
     case "file-delete":
-      return { ...state, chat: state.chat.filter((line) => line.kind !== "file" || line.id !== message.data.id) };
+      return withChat(state, state.chat.filter((line) => line.kind !== "file" || line.id !== message.data.id));
     case "read":
       return message.from === state.me?.sessionId ? state : withPerson(state, message.from, (person) => ({ ...person, read: Math.max(person.read, message.data.seq) }));
     case "react":
@@ -352,9 +352,7 @@ function withNews(state, line) {
 function withSaid(state, is, change) {
   const at = state.chat.findLastIndex((line) => line.kind === "said" && is(line));
   const line = state.chat[at];
-  if (line?.kind !== "said") return state;
-  const chat = state.chat.toSpliced(at, 1, ...change(line));
-  return { ...state, chat, newFrom: stillNew(state, chat) };
+  return line?.kind === "said" ? withChat(state, state.chat.toSpliced(at, 1, ...change(line))) : state;
 }
 
 /** @param {State} state @param {string} sessionId @param {string} emoji @returns {State} */
@@ -378,17 +376,15 @@ function refused(state, said) {
 }
 
 /** @param {State} state @param {Line} line @returns {State} */
-function withLine(state, line) {
-  const chat = [...state.chat, line].slice(-CHAT_LINES);
-  return { ...state, chat, newFrom: stillNew(state, chat) };
-}
+const withLine = (state, line) => withChat(state, [...state.chat, line].slice(-CHAT_LINES));
 
-/** Where what is new begins once the lines are these: when its first line is gone, at the next. @param {State} state @param {Line[]} chat */
-function stillNew({ chat: before, newFrom }, chat) {
-  if (!newFrom || chat.some(({ key }) => key === newFrom)) return newFrom;
+/** The lines are these now. When the first of those that are new is gone, the next is the first. @param {State} state @param {Line[]} chat @returns {State} */
+function withChat(state, chat) {
+  const { chat: before, newFrom } = state;
+  if (!newFrom || chat.some(({ key }) => key === newFrom)) return { ...state, chat };
   const left = new Set(chat.map(({ key }) => key));
   const next = before.slice(before.findIndex(({ key }) => key === newFrom)).find((line) => (line.kind === "said" || line.kind === "file") && left.has(line.key));
-  return next?.key ?? "";
+  return { ...state, chat, newFrom: next?.key ?? "" };
 }
 
 /** @param {State} state @param {string} sessionId @param {(person: Person) => Person} change @returns {State} */

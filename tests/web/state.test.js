@@ -217,6 +217,7 @@ test("what came while the page was in the background is new when it is in front 
   state = act(after(state, { type: "file", from: "ann", data: { id: "f", name: "plan", size: 1, type: "text/plain", url: "/f", sessionId: "ann", username: "Ann", time: 2 } }, chat(3)), { type: "watched", watched: true });
   assert.equal(newFrom(state), "plan");
   assert.equal(newFrom(act(state, { type: "watched", watched: false })), "");
+  assert.equal(newFrom(after(state, { type: "file-delete", data: { id: "f" } })), "line 3");
 });
 
 test("when the first of the new lines is taken back or forgotten, the next is the first", () => {
