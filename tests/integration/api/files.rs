@@ -1,9 +1,16 @@
 //! Files shared in a room: raw steps of tus 1.0, downloads, and what is refused.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::stream::empty;
+use http_body_util::StreamBody;
+use hyper::Request;
+use hyper::body::{Bytes, Frame};
+use hyper::client::conn::http2::handshake;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use turnstone::store::Scope;
 
 use super::harness::ApiServer;
-use crate::harness::{Answer, PATIENCE, Peer, TestServer};
+use crate::harness::{Answer, PATIENCE, Peer, TestServer, connector};
 use crate::store::harness::{Place, on_both};
 
 on_both!(
@@ -651,6 +658,35 @@ async fn a_small_file_comes_with_its_announcement_and_an_empty_one_needs_nothing
     assert_eq!(ann.next().await["data"]["size"], 0);
     assert_eq!(by_ann.get(empty.header("location")).await.status, 200);
     assert_eq!(by_ann.listed("tea").await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_announcement_over_http2_may_end_by_an_empty_frame() {
+    let server = TestServer::start().await;
+    let [ann] = server.peers_in("tea").await;
+    let stream = TcpStream::connect(server.https()).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let stream = connector(&[b"h2"]).connect(name, stream).await.unwrap();
+    let (mut client, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method("POST")
+        .uri("https://localhost/api/v1/rooms/tea/files")
+        .header(
+            "authorization",
+            format!("Bearer {}", Client::of(&server, &ann).token),
+        )
+        .header("content-length", "0")
+        .header(TUS.0, TUS.1)
+        .header("upload-length", "5")
+        .header("upload-metadata", metadata("note.txt", "text/plain"));
+    // Of a stream the client does not know that nothing comes: its end is a frame of its own, as in Firefox.
+    let nothing = StreamBody::new(empty::<Result<Frame<Bytes>, Infallible>>());
+    let answer = client.send_request(request.body(nothing).unwrap());
+    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 201);
 }
 
 #[tokio::test]
