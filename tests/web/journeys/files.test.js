@@ -4,34 +4,24 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before } from "node:test";
-import { chromium, handle, onBothDatabases, temporaryFolder, until } from "./harness.js";
+import { handle, onBothDatabases, temporaryFolder, until } from "./harness.js";
 import { REPOSITORY } from "./harness/artifacts.js";
+import { Wire } from "./harness/wire.js";
 
 /** @typedef {import("./harness.js").Person} Person */
-/** @type {import("puppeteer-core").Browser} */
-let browser;
 const folder = temporaryFolder("files");
 
-before(async () => {
-  browser = await chromium();
-});
-
-after(async () => {
-  await browser?.close();
-});
-
 onBothDatabases("files", (journey) => {
-  journey("a picture and another file are shared, seen in place and taken away by the other, and are there on return", async (scene, server) => {
+  journey("a picture and another file are shared, seen in place and taken away by the other, and are there on return", async (scene, server, { browser, other }) => {
     const ann = await scene.person(browser, server, "Ann");
-    const ben = await scene.person(browser, server, "Ben");
+    const ben = await scene.person(other, server, "Ben");
     await ann.join("papers");
     await ben.join("papers");
     await ben.openChat();
     const picture = join(REPOSITORY, "assets", "icon-512.png");
     const notes = fileOf("notes <b>&.html", Buffer.from("<script>document.title = 'run'</script>"));
     await shares(ann, picture, notes);
-    await until("Ben sees the picture", () => ben.page.$$eval(`${handle("file-entry")}[data-kind=image] img`, ([image]) => (/** @type {HTMLImageElement | undefined} */ (image)?.naturalWidth ?? 0) === 512));
+    await seesPicture(ben);
     await ben.reads(/icon-512\.png/);
     await ben.reads(/notes/);
     await until("Ann's list of what is on its way is empty", async () => !await ann.shows("sending"));
@@ -45,12 +35,14 @@ onBothDatabases("files", (journey) => {
     await cay.join("papers");
     await cay.openChat();
     await until("newcomers have it too", async () => (await cay.page.$$(handle("file-entry"))).length === 2);
-  });
+    await seesPicture(cay);
+  }, { essential: true });
 
-  journey("an upload goes on where it was, by itself, after the server was killed and started again; another is cancelled", async (scene, server) => {
-    const ann = await scene.person(browser, server, "Ann");
-    const ben = await scene.person(browser, server, "Ben");
-    await keeps(server, "Large");
+  journey("an upload goes on where it was, by itself, after the server was killed and started again; another is cancelled", async (scene, server, { browser, other }) => {
+    const wire = scene.own(await Wire.to(server));
+    const ann = await scene.person(browser, /** @type {any} */ (wire), "Ann");
+    const ben = await scene.person(other, server, "Ben");
+    await keeps(other, server, "Large");
     await ann.join("Large", { camera: false });
     await ben.join("Large", { camera: false });
     await ben.openChat();
@@ -59,33 +51,31 @@ onBothDatabases("files", (journey) => {
     ann.page.on("request", (request) => requests.push({ method: request.method(), offset: request.headers()["upload-offset"] }));
     // More than two of the pieces that the server puts away at a time, on a slow line, as up from a phone.
     const bytes = randomBytes(14_000_000);
-    const line = await ann.page.createCDPSession();
-    await line.send("Network.enable");
-    /** @param {number} up bytes per second */
-    const lineOf = (up) => line.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: up });
-    await lineOf(2_000_000);
+    wire.rate = 2_000_000;
     await shares(ann, fileOf("large.bin", bytes));
-    await until("a part of it is there", async () => (await progress(ann)) > 7_000_000);
+    await until("a part of it is there", () => wire.passed > 7_000_000);
     await server.kill();
     await until("Ann is told of the break", async () => /Interrupted/.test(await ann.textOf("sendings")));
     await server.restart();
-    await lineOf(-1);
+    wire.rate = Infinity;
     await until("it is there", async () => !await ann.shows("sending"));
     const resumed = requests.filter(({ method, offset }) => method === "PATCH" && Number(offset) > 0);
     assert.ok(resumed.length > 0, `it went on where it was: ${JSON.stringify(requests.filter(({ method }) => method !== "GET"))}`);
     await ben.reads(/large\.bin/);
     assert.equal(sha(await takes(ben, "large.bin")), sha(bytes), "nothing is missing and nothing twice");
 
-    await lineOf(200_000);
+    wire.rate = 200_000;
+    const pieces = () => requests.filter(({ method }) => method === "PATCH").length;
+    const before = pieces();
     await shares(ann, fileOf("mistake.bin", bytes));
-    await ann.find("cancel-file");
+    await until("the server knows of it, and gets it", () => pieces() > before);
     await ann.click("cancel-file");
     await until("nothing is on its way", async () => !await ann.shows("sending"));
     await until("the server was told", () => requests.some(({ method }) => method === "DELETE"));
     assert.ok(!/mistake/.test(await ben.textOf("chat-log")));
-  });
+  }, { essential: true });
 
-  journey("a file for one alone is seen by nobody else; pasted and dropped ones are shared; a host can turn files off", async (scene, server) => {
+  journey("a file for one alone is seen by nobody else; pasted and dropped ones are shared; a host can turn files off", async (scene, server, { browser }) => {
     const ann = await scene.person(browser, server, "Ann");
     const ben = await scene.person(browser, server, "Ben");
     const cay = await scene.person(browser, server, "Cay");
@@ -115,8 +105,8 @@ onBothDatabases("files", (journey) => {
   });
 });
 
-/** Makes a room that outlives the server's end. @param {import("./harness.js").Server} server @param {string} name */
-async function keeps(server, name) {
+/** Makes a room that outlives the server's end. @param {import("puppeteer-core").Browser} browser @param {import("./harness.js").Server} server @param {string} name */
+async function keeps(browser, server, name) {
   const page = await browser.newPage();
   try {
     await page.goto(`${server.origin}/healthz`);
@@ -144,8 +134,9 @@ async function shares(person, ...paths) {
   await input.uploadFile(...paths);
 }
 
-/** How many bytes of the first file on its way are there. @param {Person} person */
-const progress = (person) => person.page.$$eval(`${handle("sending")} progress`, ([bar]) => /** @type {HTMLProgressElement | undefined} */ (bar)?.value ?? 0);
+/** @param {Person} person */
+const seesPicture = (person) => until(`${person.name} sees the picture`, () => person.page.$$eval(`${handle("file-entry")}[data-kind=image] img`,
+  ([image]) => (/** @type {HTMLImageElement | undefined} */ (image)?.naturalWidth ?? 0) === 512));
 
 /** Takes a file away by its button. @param {Person} person @param {string} name the beginning of its name */
 async function takes(person, name) {

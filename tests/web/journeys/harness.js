@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { artifact, slug } from "./harness/artifacts.js";
+import { chromium, firefox } from "./harness/browser.js";
 import { Person } from "./harness/person.js";
 import { Postgres } from "./harness/postgres.js";
 import { Server } from "./harness/server.js";
@@ -88,27 +89,48 @@ export function journey(title, story) {
 }
 
 /**
- * The same journeys on either database: each in a server of its own, all of one database in the same.
+ * @typedef {{browser: import("puppeteer-core").Browser, other: import("puppeteer-core").Browser}} Browsers `browser` is the one the journey
+ *   is about, `other` for who is there beside it: always Chromium
+ * @typedef {(scene: Scene, server: Server, browsers: Browsers) => Promise<void>} Story
+ */
+
+/**
+ * The same journeys on either database: each in a server of its own, all of one database in the same. What is `essential` is told once
+ * more with Firefox: on SQLite alone, as no browser sees which database it is.
  * @param {string} name
- * @param {(journey: (title: string, story: (scene: Scene, server: Server) => Promise<void>) => void) => void} tell
+ * @param {(journey: (title: string, story: Story, how?: {essential?: boolean}) => void) => void} tell
  */
 export function onBothDatabases(name, tell) {
-  for (const database of ["SQLite", "PostgreSQL"]) {
-    describe(`on ${database}`, { concurrency: 1 }, () => {
+  /** @type {import("puppeteer-core").Browser} */
+  let chrome;
+  before(async () => {
+    chrome = await chromium();
+  });
+  after(async () => {
+    await chrome?.close();
+  });
+  for (const [database, product] of [["SQLite", "Chromium"], ["PostgreSQL", "Chromium"], ["SQLite", "Firefox"]]) {
+    describe(`on ${database}, in ${product}`, { concurrency: 1 }, () => {
+      /** @type {import("puppeteer-core").Browser | undefined} */
+      let fox;
       /** @type {Postgres | undefined} */
       let postgres;
       /** @type {Server} */
       let server;
       before(async () => {
+        if (product === "Firefox") fox = await firefox();
         if (database === "PostgreSQL") postgres = await Postgres.start();
-        server = await Server.start({ name: `${name}-${database}`, flags: ["--rooms-per-hour", "500", ...(postgres ? ["--database-url", postgres.database("journeys")] : [])] });
+        server = await Server.start({ name: `${name}-${database}-${product}`, flags: ["--rooms-per-hour", "500", ...(postgres ? ["--database-url", postgres.database("journeys")] : [])] });
       });
       after(async () => {
+        await fox?.close();
         const status = await server?.stop();
         await postgres?.stop();
         assert.equal(status, 0, "the server ends well");
       });
-      tell((title, story) => journey(title, (scene) => story(scene, server)));
+      tell((title, story, { essential = false } = {}) => {
+        if (product === "Chromium" || essential) journey(title, (scene) => story(scene, server, { browser: fox ?? chrome, other: chrome }));
+      });
     });
   }
 }

@@ -1,24 +1,13 @@
 // Rooms that are kept: found in the list, opened by passwords and invitations, changed and deleted, and as they were on return.
 
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
-import { chromium, handle, onBothDatabases, until } from "./harness.js";
+import { handle, onBothDatabases, until } from "./harness.js";
 
 /** @typedef {import("./harness.js").Person} Person */
-/** @type {import("puppeteer-core").Browser} */
-let browser;
-
-before(async () => {
-  browser = await chromium();
-});
-
-after(async () => {
-  await browser?.close();
-});
 
 onBothDatabases("kept", (journey) => {
-  journey("a room is made, found in the list without a reload, and opened by its password; its maker is host again on return", async (scene, server) => {
-    const ben = await scene.person(browser, server, "Ben");
+  journey("a room is made, found in the list without a reload, and opened by its password; its maker is host again on return", async (scene, server, { browser, other }) => {
+    const ben = await scene.person(other, server, "Ben");
     const ann = await scene.person(browser, server, "Ann");
     await ben.page.goto(ben.address("/"));
     await ben.find("no-rooms");
@@ -48,13 +37,13 @@ onBothDatabases("kept", (journey) => {
     await ben.leave();
     await ann.join("Garden");
     await ann.find("room-settings");
-  });
+  }, { essential: true });
 
-  journey("the list of rooms is searched and read page by page, and a name is taken once", async (scene, server) => {
+  journey("the list of rooms is searched and read page by page, and a name is taken once", async (scene, server, { browser }) => {
     const ann = await scene.person(browser, server, "Ann");
-    for (let n = 0; n < 23; n += 1) await makes(server, { name: `Shelf ${String(n).padStart(2, "0")}`, listed: true });
-    await makes(server, { name: "Shelf hidden", listed: false });
-    await makes(server, { name: "Attic", listed: true });
+    for (let n = 0; n < 23; n += 1) await makes(browser, server, { name: `Shelf ${String(n).padStart(2, "0")}`, listed: true });
+    await makes(browser, server, { name: "Shelf hidden", listed: false });
+    await makes(browser, server, { name: "Attic", listed: true });
     await ann.page.goto(ann.address("/"));
     await ann.find("room-list");
     await ann.fill("room-search", "shelf");
@@ -75,8 +64,8 @@ onBothDatabases("kept", (journey) => {
     await until("Ann is led to its door", () => /\/r\/Shelf%2099/.test(ann.page.url()));
   });
 
-  journey("a link that invites once opens the room past password and waiting room, once; a revoked one never", async (scene, server) => {
-    const ann = await scene.person(browser, server, "Ann");
+  journey("a link that invites once opens the room past password and waiting room, once; a revoked one never", async (scene, server, { browser, other }) => {
+    const ann = await scene.person(other, server, "Ann");
     const ben = await scene.person(browser, server, "Ben");
     const cay = await scene.person(browser, server, "Cay");
     await creates(ann, "Club", { password: "secret", waitingRoom: true });
@@ -117,9 +106,9 @@ onBothDatabases("kept", (journey) => {
     await cay.find("room-settings");
     // What stands behind the # stays in the browser.
     for (const person of [ann, ben, cay]) for (const url of person.asked) assert.ok(!url.split("#")[0]?.includes("invite="), "no secret was asked for in an address");
-  });
+  }, { essential: true });
 
-  journey("a rename, a new size and the end of a room reach everyone in it", async (scene, server) => {
+  journey("a rename, a new size and the end of a room reach everyone in it", async (scene, server, { browser }) => {
     const ann = await scene.person(browser, server, "Ann");
     const ben = await scene.person(browser, server, "Ben");
     await creates(ann, "Before", {});
@@ -150,7 +139,7 @@ onBothDatabases("kept", (journey) => {
     await ann.isTold(/messages and files are gone/);
   });
 
-  journey("somebody removed, not banned, may join again by a button", async (scene, server) => {
+  journey("somebody removed, not banned, may join again by a button", async (scene, server, { browser }) => {
     const ann = await scene.person(browser, server, "Ann");
     const ben = await scene.person(browser, server, "Ben");
     await ann.join("again");
@@ -166,8 +155,8 @@ onBothDatabases("kept", (journey) => {
     await ann.seesTilesOf(ben);
   });
 
-  journey("after everyone has left, what was said is there for whoever returns", async (scene, server) => {
-    const ann = await scene.person(browser, server, "Ann");
+  journey("after everyone has left, what was said is there for whoever returns", async (scene, server, { browser, other }) => {
+    const ann = await scene.person(other, server, "Ann");
     await creates(ann, "Diary", {});
     await ann.enter();
     for (let n = 1; n <= 60; n += 1) await ann.say(`line ${n}`);
@@ -186,7 +175,7 @@ onBothDatabases("kept", (journey) => {
     await ann.say("line 61");
     await ben.reads(/line 61/);
     await until("Ann is told that Ben has read it", async () => /Read by everyone/.test(await ann.textOf("read-by")));
-  });
+  }, { essential: true });
 });
 
 /** Makes a room by the first page and stands before its door. @param {Person} person @param {string} name @param {{password?: string, waitingRoom?: boolean}} how */
@@ -202,8 +191,8 @@ async function creates(person, name, { password, waitingRoom }) {
   await person.seesItself();
 }
 
-/** Makes a room as a program would. @param {import("./harness.js").Server} server @param {Record<string, unknown>} wanted */
-async function makes(server, wanted) {
+/** Makes a room as a program would. @param {import("puppeteer-core").Browser} browser @param {import("./harness.js").Server} server @param {Record<string, unknown>} wanted */
+async function makes(browser, server, wanted) {
   const page = await browser.newPage();
   try {
     await page.goto(`${server.origin}/healthz`);

@@ -1,12 +1,17 @@
-// A wire between a page and the server that can be cut, as a train's tunnel does: TCP connections passed on, or not.
+// A wire between a page and the server that can be cut, as a train's tunnel does, or slow: TCP connections passed on, or not.
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
+import { Transform } from "node:stream";
 
 export class Wire {
   /** @type {Set<import("node:net").Socket>} */
   #ends = new Set();
   #whole = true;
+  /** How fast each connection is towards the server, in bytes per second. */
+  rate = Infinity;
+  /** How many bytes went towards the server. */
+  passed = 0;
 
   /** @param {import("./server.js").Server} server its HTTPS port is where the wire leads */
   static async to(server) {
@@ -30,8 +35,22 @@ export class Wire {
           this.#ends.delete(end);
           other.destroy();
         });
-        end.pipe(other);
       }
+      near.pipe(this.#slowly()).pipe(far);
+      far.pipe(near);
+    });
+  }
+
+  #slowly() {
+    return new Transform({
+      transform: (chunk, _, done) => {
+        const pass = () => {
+          this.passed += chunk.length;
+          done(null, chunk);
+        };
+        if (this.rate === Infinity) pass();
+        else setTimeout(pass, (chunk.length / this.rate) * 1000);
+      },
     });
   }
 
