@@ -182,6 +182,7 @@ impl Relay {
             .into_iter()
             .unzip();
         let posts: Arc<[Post]> = posts.into();
+        let waiting = Arc::default();
         let handle = RelayHandle {
             posts: Arc::clone(&posts),
             next: Arc::new(AtomicUsize::new(0)),
@@ -198,6 +199,7 @@ impl Relay {
                 listeners,
                 inbox,
                 Arc::clone(&posts),
+                Arc::clone(&waiting),
                 Arc::clone(&shared),
             )?;
             let thread = std::thread::Builder::new().name(format!("relay-{number}"));

@@ -1,10 +1,12 @@
 //! UDP sockets: those that clients know, and those that peers see.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use super::sys::set_option;
 use crate::turn::{ExternalIp, Family};
@@ -54,7 +56,7 @@ impl Listener {
 
     /// From now on other sockets of this process may be bound beside it, and the kernel spreads clients over them.
     pub(super) fn let_others_share(&self) -> io::Result<()> {
-        socket2::SockRef::from(&self.socket).set_reuse_port(true)
+        SockRef::from(&self.socket).set_reuse_port(true)
     }
 }
 
@@ -76,6 +78,40 @@ pub(super) fn open_relay(family: Family, external: ExternalIp, port: u16) -> io:
     join_datagrams(&socket);
     Ok(socket)
 }
+
+/// Sockets of reserved ports (RFC 8656 §7.2). Each waits for its client, which may come to any worker.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<HashMap<(Family, u16), UdpSocket>>);
+
+impl Waiting {
+    /// Opens the socket of a reserved port, so that nobody else on this machine takes the port.
+    pub(super) fn open(&self, family: Family, external: ExternalIp, port: u16) -> io::Result<()> {
+        let socket = open_relay(family, external, port)?;
+        SockRef::from(&socket).attach_filter(&[DROP_ALL])?;
+        self.sockets().insert((family, port), socket);
+        Ok(())
+    }
+
+    /// Hands the socket over to the allocation that the port was reserved for.
+    pub(super) fn take(&self, family: Family, port: u16) -> io::Result<UdpSocket> {
+        let socket = self.sockets().remove(&(family, port));
+        let socket = socket.ok_or(io::ErrorKind::NotFound)?;
+        SockRef::from(&socket).detach_filter()?;
+        Ok(socket)
+    }
+
+    /// Nobody came for it.
+    pub(super) fn close(&self, family: Family, port: u16) {
+        self.sockets().remove(&(family, port));
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, HashMap<(Family, u16), UdpSocket>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What anybody sends to a port that is nobody's yet is dropped before it takes memory: BPF's "return 0".
+const DROP_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
 /// Whether what is sent from now on may be fragmented on its way (RFC 8656 §15: it may, unless asked otherwise).
 pub(super) fn dont_fragment(socket: &UdpSocket, family: Family, dont: bool) -> io::Result<()> {

@@ -16,12 +16,13 @@ use rustix::time::{
 };
 use tracing::{debug, error};
 
-use super::socket::{self, Listener};
+use super::socket::{self, Listener, Waiting};
 use super::stream::{Closed, SCRATCH, StreamClient};
 use super::sys::{self, Inbox, Outbox, Outgoing};
 use super::{Connection, Letter, Post};
 use crate::turn::{
-    Allocations, Client, Destination, Effect, Family, Forward, Now, RelayId, Shared, Transport,
+    Allocations, Client, Destination, Effect, Family, Forward, Now, Open, RelayId, Shared,
+    Transport,
 };
 
 /// How many events are taken at once.
@@ -49,6 +50,7 @@ pub(super) struct Worker {
     core: Allocations,
     shared: Arc<Shared>,
     posts: Arc<[Post]>,
+    waiting: Arc<Waiting>,
     letters: Receiver<Letter>,
     epoll: OwnedFd,
     alarm: Alarm,
@@ -188,6 +190,7 @@ impl Worker {
         listeners: Vec<Listener>,
         letters: Receiver<Letter>,
         posts: Arc<[Post]>,
+        waiting: Arc<Waiting>,
         shared: Arc<Shared>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -209,6 +212,7 @@ impl Worker {
             core: Allocations::new(Arc::clone(&shared), number as u8),
             shared,
             posts,
+            waiting,
             letters,
             epoll,
             alarm,
@@ -531,7 +535,7 @@ impl Worker {
     fn carry_out_one(&mut self, effect: Effect, now: Now) {
         match effect {
             Effect::Send { to, bytes } => self.send(&to, [&[], &bytes, &[]]),
-            Effect::OpenPort { relay, port } => match self.open(relay, port) {
+            Effect::OpenPort { relay, port, open } => match self.open(relay, port, open) {
                 Ok(()) => self.core.on_port_opened(relay, now),
                 Err(error) => {
                     debug!(%error, port, "a relayed port could not be opened");
@@ -544,15 +548,25 @@ impl Worker {
                     *place = None;
                 }
             }
+            Effect::CloseReserved { family, port } => self.waiting.close(family, port),
         }
     }
 
-    fn open(&mut self, relay: RelayId, port: u16) -> io::Result<()> {
-        let external = self.shared.ports.external().of(relay.family);
+    fn open(&mut self, relay: RelayId, port: u16, open: Open) -> io::Result<()> {
+        let family = relay.family;
+        let external = self.shared.ports.external().of(family);
         let external = external.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let socket = socket::open_relay(relay.family, external, port)?;
+        let socket = match open {
+            Open::Alone | Open::WithNext => socket::open_relay(family, external, port)?,
+            Open::Reserved => self.waiting.take(family, port)?,
+        };
         let data = Source::Relay(relay).to_data();
         epoll::add(&self.epoll, &socket, data, DATAGRAMS)?;
+        if open == Open::WithNext {
+            // Last, so that nothing waits when something fails.
+            let next = port.wrapping_add(1);
+            self.waiting.open(family, external, next)?;
+        }
         let slot = relay.slot as usize;
         if self.relays.len() <= slot {
             self.relays.resize_with(slot + 1, Default::default);

@@ -17,7 +17,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use allocations::{Allocations, Destination, Effect, Forward, Now, RelayId, Shared};
+pub use allocations::{Allocations, Destination, Effect, Forward, Now, Open, RelayId, Shared};
 pub use credentials::{Credentials, Keys, Login, Minted, Refusal, TTL_SECONDS, User};
 pub use nonce::{NONCE_LEN, NONCE_LIFETIME, Nonces};
 pub use peers::{PeerPolicy, Standing};

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::{ExternalAddresses, Family, PortRange};
 
 /// How long a port reserved by EVEN-PORT waits for its client (RFC 8656 §7.2).
-const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
+pub(super) const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 /// How many reservations wait at once; one more is refused like any lack of ports.
-const RESERVATIONS_MAX: usize = 1_024;
+pub(super) const RESERVATIONS_MAX: usize = 1_024;
 /// The most workers and slots that an entry can name.
 pub const WORKERS_MAX: usize = 0xFE;
 /// The most allocations of one worker.
@@ -153,45 +153,56 @@ impl Ports {
         }
     }
 
-    /// Keeps the port after an even one for whoever brings the token.
-    pub fn reserve(
+    /// Keeps the port after an even one for whoever brings the token before `until`. `false` when too many wait already.
+    /// Whoever reserves it calls `end_reservation` at that time.
+    #[must_use]
+    pub(super) fn reserve(
         &self,
         token: ReservationToken,
         family: Family,
         port: u16,
-        now: Instant,
+        until: Instant,
     ) -> bool {
         let mut reservations = self.reservations();
-        self.drop_overdue(&mut reservations, now);
-        if reservations.len() >= RESERVATIONS_MAX {
-            self.release(family, port);
-            return false;
-        }
-        reservations.insert(
-            token,
-            Reservation {
+        let has_room = reservations.len() < RESERVATIONS_MAX;
+        if has_room {
+            let reservation = Reservation {
                 family,
                 port,
-                until: now + RESERVATION_LIFETIME,
-            },
-        );
-        true
+                until,
+            };
+            reservations.insert(token, reservation);
+        }
+        has_room
     }
 
     /// Takes the port that the token stands for.
     #[must_use]
-    pub fn redeem(&self, token: &[u8], holder: Holder, now: Instant) -> Option<(Family, u16)> {
+    pub(super) fn redeem(
+        &self,
+        token: &[u8],
+        holder: Holder,
+        now: Instant,
+    ) -> Option<(Family, u16)> {
         let token: ReservationToken = token.try_into().ok()?;
         let mut reservations = self.reservations();
-        self.drop_overdue(&mut reservations, now);
+        // One that is overdue is about to be ended by whoever made it.
+        reservations.get(&token).filter(|held| now < held.until)?;
         let Reservation { family, port, .. } = reservations.remove(&token)?;
         self.take(family, port, RESERVED, entry_of(holder))
             .then_some((family, port))
     }
 
-    /// Frees what nobody came for.
-    pub fn on_time(&self, now: Instant) {
-        self.drop_overdue(&mut self.reservations(), now);
+    /// Whether nobody has come for it yet.
+    pub(super) fn is_waiting(&self, token: &ReservationToken) -> bool {
+        self.reservations().contains_key(token)
+    }
+
+    /// Frees the port unless somebody came for it; which one that was.
+    pub(super) fn end_reservation(&self, token: &ReservationToken) -> Option<(Family, u16)> {
+        let Reservation { family, port, .. } = self.reservations().remove(token)?;
+        self.release(family, port);
+        Some((family, port))
     }
 
     /// How many ports are taken or reserved.
@@ -199,20 +210,6 @@ impl Ports {
     pub fn taken(&self) -> usize {
         let taken = |entry: &&AtomicU32| entry.load(Ordering::Relaxed) != FREE;
         self.entries.iter().flatten().filter(taken).count()
-    }
-
-    fn drop_overdue(
-        &self,
-        reservations: &mut HashMap<ReservationToken, Reservation>,
-        now: Instant,
-    ) {
-        reservations.retain(|_, reservation| {
-            let waiting = now < reservation.until;
-            if !waiting {
-                self.release(reservation.family, reservation.port);
-            }
-            waiting
-        });
     }
 
     fn take(&self, family: Family, port: u16, from: u32, to: u32) -> bool {
@@ -299,12 +296,13 @@ mod tests {
     fn a_reserved_port_waits_thirty_seconds_for_its_token() {
         let ports = ports(50_001, 50_004);
         let now = Instant::now();
+        let until = now + RESERVATION_LIFETIME;
         let even = ports
             .claim(Family::V4, Wanted::EvenWithNext, KIM, 0)
             .unwrap();
         assert_eq!(even, 50_002, "50004 has no successor in the range");
         assert_eq!(ports.claim(Family::V4, Wanted::EvenWithNext, KIM, 0), None);
-        assert!(ports.reserve(*b"12345678", Family::V4, even + 1, now));
+        assert!(ports.reserve(*b"12345678", Family::V4, even + 1, until));
         assert_eq!(ports.redeem(b"12345679", KIM, now), None);
         assert_eq!(ports.redeem(b"1234567", KIM, now), None);
         assert_eq!(
@@ -312,16 +310,17 @@ mod tests {
             Some((Family::V4, 50_003))
         );
         assert_eq!(ports.redeem(b"12345678", KIM, now), None);
+        assert_eq!(ports.end_reservation(b"12345678"), None);
         ports.release(Family::V4, even);
         ports.release(Family::V4, even + 1);
         let even = ports
             .claim(Family::V4, Wanted::EvenWithNext, KIM, 0)
             .unwrap();
-        assert!(ports.reserve(*b"12345678", Family::V4, even + 1, now));
-        ports.on_time(now + RESERVATION_LIFETIME);
+        assert!(ports.reserve(*b"12345678", Family::V4, even + 1, until));
+        assert_eq!(ports.redeem(b"12345678", KIM, until), None);
         assert_eq!(
-            ports.redeem(b"12345678", KIM, now + RESERVATION_LIFETIME),
-            None
+            ports.end_reservation(b"12345678"),
+            Some((Family::V4, 50_003))
         );
         assert_eq!(ports.taken(), 1);
     }

@@ -1,6 +1,6 @@
 //! The core as a client meets it: requests in, answers and packets out, with the time as an argument.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +42,8 @@ struct TurnTest {
     shared: Arc<Shared>,
     now: Now,
     open: HashMap<RelayId, u16>,
+    /// Reserved ports whose sockets wait for their clients.
+    waiting: HashSet<(Family, u16)>,
     /// How many of the next ports cannot be opened.
     refusing: u32,
     sent: Vec<(Client, Vec<u8>)>,
@@ -194,6 +196,7 @@ impl TurnTest {
                 unix: UNIX,
             },
             open: HashMap::new(),
+            waiting: HashSet::new(),
             refusing: 0,
             sent: Vec::new(),
             nonces: HashMap::new(),
@@ -217,12 +220,22 @@ impl TurnTest {
                     self.refusing -= 1;
                     self.core.on_port_refused(relay, self.now);
                 }
-                Effect::OpenPort { relay, port } => {
+                Effect::OpenPort { relay, port, open } => {
+                    let RelayId { family, .. } = relay;
+                    let next = (family, port.wrapping_add(1));
+                    match open {
+                        Open::Alone => assert!(!self.waiting.contains(&(family, port))),
+                        Open::WithNext => assert!(self.waiting.insert(next), "reserved twice"),
+                        Open::Reserved => assert!(self.waiting.remove(&(family, port))),
+                    }
                     assert_eq!(self.open.insert(relay, port), None, "opened twice");
                     self.core.on_port_opened(relay, self.now);
                 }
                 Effect::ClosePort { relay } => {
                     self.open.remove(&relay);
+                }
+                Effect::CloseReserved { family, port } => {
+                    assert!(self.waiting.remove(&(family, port)), "closed twice");
                 }
             }
         }
@@ -444,6 +457,7 @@ impl TurnTest {
     fn is_clean(&self) -> bool {
         self.core.is_empty()
             && self.open.is_empty()
+            && self.waiting.is_empty()
             && self.shared.ports.taken() == 0
             && self.shared.quotas.allocations() == 0
             && self.shared.quotas.accounts() == 0
@@ -1225,14 +1239,86 @@ fn a_reservation_ends_after_half_a_minute() {
         .value(ATTR_RESERVATION_TOKEN)
         .unwrap();
     turn.refresh(client(1), 0);
-    assert_eq!(turn.shared.ports.taken(), 1);
+    assert_eq!((turn.waiting.len(), turn.shared.ports.taken()), (1, 1));
+    let ends = turn.now.at + seconds(30);
+    assert_eq!(
+        turn.core.next_deadline(),
+        Some(ends),
+        "nobody else wakes it"
+    );
     turn.pass(seconds(30));
+    assert!(turn.is_clean());
     let late: Attributes<'_> = &[
         (ATTR_REQUESTED_TRANSPORT, &UDP),
         (ATTR_RESERVATION_TOKEN, &token),
     ];
     assert_eq!(turn.ask(client(2), METHOD_ALLOCATE, late).code(), 508);
     assert!(turn.is_clean());
+}
+
+#[test]
+fn a_reserved_port_is_kept_open_for_whoever_brings_its_token() {
+    let mut turn = TurnTest::new();
+    let even: Attributes<'_> = &[(ATTR_REQUESTED_TRANSPORT, &UDP), (ATTR_EVEN_PORT, &[0x80])];
+    let first = turn.ask(client(1), METHOD_ALLOCATE, even);
+    let token = first.value(ATTR_RESERVATION_TOKEN).unwrap();
+    let next = first.relayed().port() + 1;
+    assert_eq!(turn.waiting, HashSet::from([(Family::V4, next)]));
+    turn.pass(seconds(29));
+    // A worker of its own, as the second client may have.
+    let mut other = TurnTest {
+        core: Allocations::new(Arc::clone(&turn.shared), 1),
+        shared: Arc::clone(&turn.shared),
+        now: turn.now,
+        waiting: std::mem::take(&mut turn.waiting),
+        ..TurnTest::new()
+    };
+    let bring: Attributes<'_> = &[
+        (ATTR_REQUESTED_TRANSPORT, &UDP),
+        (ATTR_RESERVATION_TOKEN, &token),
+    ];
+    let second = other.ask(client(2), METHOD_ALLOCATE, bring);
+    assert_eq!(second.relayed().port(), next);
+    assert!(other.waiting.is_empty(), "the socket that waited is used");
+    // What has been taken does not end with the reservation.
+    turn.pass(seconds(1));
+    other.pass(seconds(1));
+    assert_eq!(turn.shared.ports.taken(), 2);
+    other.refresh(client(2), 0);
+    turn.refresh(client(1), 0);
+    assert!(turn.is_clean() && other.is_clean());
+}
+
+#[test]
+fn reservations_are_bounded_and_leave_nothing_behind() {
+    let mut turn = TurnTest::new();
+    let even: Attributes<'_> = &[(ATTR_REQUESTED_TRANSPORT, &UDP), (ATTR_EVEN_PORT, &[0x80])];
+    for n in 0..1_030 {
+        let answer = turn.ask(client(1), METHOD_ALLOCATE, even);
+        assert_eq!(answer.code(), if n < 1_024 { 200 } else { 508 });
+        turn.refresh(client(1), 0);
+    }
+    assert_eq!(
+        (turn.waiting.len(), turn.shared.ports.taken()),
+        (1_024, 1_024)
+    );
+    turn.pass(seconds(30));
+    assert!(turn.is_clean());
+    // Those that are taken are not counted, and not remembered for long.
+    for _ in 0..4_000 {
+        let answer = turn.ask(client(1), METHOD_ALLOCATE, even);
+        let token = answer.value(ATTR_RESERVATION_TOKEN).unwrap();
+        let bring: Attributes<'_> = &[
+            (ATTR_REQUESTED_TRANSPORT, &UDP),
+            (ATTR_RESERVATION_TOKEN, &token),
+        ];
+        assert_eq!(turn.ask(client(2), METHOD_ALLOCATE, bring).code(), 200);
+        turn.refresh(client(1), 0);
+        turn.refresh(client(2), 0);
+    }
+    assert!(turn.is_clean());
+    // Deadlines of allocations, ends told of once more, reservations: each has its own bound.
+    assert!(turn.core.remembered() < 4_500, "{}", turn.core.remembered());
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Bench {
                     self.opened.push(relay);
                     self.core.on_port_opened(relay, self.now);
                 }
-                Effect::ClosePort { .. } => {}
+                Effect::ClosePort { .. } | Effect::CloseReserved { .. } => {}
             }
         }
         self.spent += begun.elapsed();

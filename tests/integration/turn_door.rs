@@ -1,6 +1,6 @@
 //! The relay at its ports, tried with what well-behaved clients do not do.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -78,6 +78,58 @@ async fn bursts_arrive_whole_and_in_order() {
         for n in 0..16 {
             assert_eq!(client.receive(), client.channel_data(0x4000, &payload(n)));
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_after_an_even_one_is_held_for_its_client_and_for_nobody_else() {
+    let relay = TestRelay::start(|settings| {
+        lifted(settings);
+        settings.workers = NonZeroUsize::new(3);
+    })
+    .await;
+    let (peer, peer_address) = peer();
+    let even = [(ATTR_EVEN_PORT, vec![0x80])];
+    let taken = |address| UdpSocket::bind(address).unwrap_err().kind() == ErrorKind::AddrInUse;
+    let reserve = |client: &mut Client| {
+        let answer = client.ask_to_allocate(&even);
+        let relayed = answer.address(ATTR_XOR_RELAYED_ADDRESS);
+        assert_eq!(relayed.port() % 2, 0);
+        let token = answer.0.get(ATTR_RESERVATION_TOKEN).unwrap();
+        (SocketAddr::new(relayed.ip(), relayed.port() + 1), token)
+    };
+    // Nobody comes for this one; it is looked at again at the end.
+    let (forgotten, _) = reserve(&mut Client::udp(here(0), relay.udp));
+    // The kernel spreads clients over the workers, so most of these take their port from another worker.
+    for _ in 0..20 {
+        let mut first = Client::udp(here(0), relay.udp);
+        let (next, token) = reserve(&mut first);
+        assert!(taken(next), "nobody else gets {next}");
+        peer.send_to(b"too early", next).unwrap();
+        let mut second = Client::udp(here(0), relay.udp);
+        let relayed = second.allocate(&[(ATTR_RESERVATION_TOKEN, token)]);
+        assert_eq!(relayed, next);
+        assert_eq!(second.bind(0x4000, peer_address), 200);
+        peer.send_to(b"for the second", next).unwrap();
+        assert_eq!(
+            second.receive(),
+            second.channel_data(0x4000, b"for the second")
+        );
+        let answer = second.channel_data(0x4000, b"from the second");
+        second.send(&answer);
+        let mut bytes = [0; 100];
+        let (len, from) = peer.recv_from(&mut bytes).unwrap();
+        assert_eq!((&bytes[..len], from), (&b"from the second"[..], next));
+    }
+    assert!(taken(forgotten));
+    // Its half a minute.
+    let begun = Instant::now();
+    while UdpSocket::bind(forgotten).is_err() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{forgotten} is held for ever"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -16,8 +16,8 @@ use ::turn::proto::relayaddr::RelayedAddress;
 use ::turn::proto::reqtrans::RequestedTransport;
 
 use super::requests::{Authentic, granted_lifetime, requested_family};
-use super::{Allocation, Allocations, Effect, Granted, Now, Opening, RelayId, Tick, mapped};
-use crate::turn::ports::Wanted;
+use super::{Allocation, Allocations, Effect, Granted, Now, Open, Opening, RelayId, Tick, mapped};
+use crate::turn::ports::{RESERVATION_LIFETIME, RESERVATIONS_MAX, ReservationToken, Wanted};
 use crate::turn::quotas::Reached;
 use crate::turn::request::{Answering, Raw, Request, Seal};
 use crate::turn::{Client, DefaultFamily, Family, Holder};
@@ -276,17 +276,27 @@ impl Allocations {
         let Some(allocation) = self.get_mut(relay.slot) else {
             return;
         };
-        let wanted = allocation
+        let (wanted, reserved) = allocation
             .opening
             .as_ref()
-            .map_or(Wanted::Any, |opening| opening.wanted);
+            .map_or((Wanted::Any, false), |opening| {
+                (opening.wanted, opening.reserved)
+            });
+        let open = match wanted {
+            _ if reserved => Open::Reserved,
+            Wanted::EvenWithNext => Open::WithNext,
+            Wanted::Any | Wanted::Even => Open::Alone,
+        };
         let Some(place) = allocation.relays.get_mut(relay.family.index()) else {
             return;
         };
         let port = place.or_else(|| shared.ports.claim(relay.family, wanted, holder, random));
         *place = port;
         match port {
-            Some(port) => self.effects.push_back(Effect::OpenPort { relay, port }),
+            Some(port) => {
+                let open = Effect::OpenPort { relay, port, open };
+                self.effects.push_back(open);
+            }
             None => self.not_opened(relay, now),
         }
     }
@@ -306,15 +316,32 @@ impl Allocations {
                 .zip(relays)
                 .find_map(|(family, port)| Some((family, port?)));
             let kept = even.is_some_and(|(family, port)| {
-                self.shared
-                    .ports
-                    .reserve(token, family, port.wrapping_add(1), now.at)
+                self.reserve(token, family, port.wrapping_add(1), now)
             });
             if !kept {
                 return self.fail(slot, &opening, CODE_INSUFFICIENT_CAPACITY);
             }
         }
         self.answer_allocated(slot, opening.fingerprint, &opening.seal);
+    }
+
+    /// Keeps a port, whose socket waits, for whoever brings the token; gives it back when too many wait already.
+    fn reserve(&mut self, token: ReservationToken, family: Family, port: u16, now: Now) -> bool {
+        let until = now.at + RESERVATION_LIFETIME;
+        let ports = &self.shared.ports;
+        if !ports.reserve(token, family, port, until) {
+            ports.release(family, port);
+            let close = Effect::CloseReserved { family, port };
+            self.effects.push_back(close);
+            return false;
+        }
+        // Those that were taken leave their ends behind; they are swept before they outweigh the waiting.
+        if self.reserved.len() >= 2 * RESERVATIONS_MAX {
+            self.reserved.retain(|(_, token)| ports.is_waiting(token));
+        }
+        let ends = self.tick(now) + RESERVATION_LIFETIME.as_millis() as Tick;
+        self.reserved.push_back((ends, token));
+        true
     }
 
     /// No port was to be had for this family.

@@ -134,12 +134,33 @@ pub enum Effect {
         relay: RelayId,
         /// The port of the external address's local side.
         port: u16,
+        /// Where the socket comes from, and whether it comes alone.
+        open: Open,
     },
     /// Close that socket.
     ClosePort {
         /// Its name.
         relay: RelayId,
     },
+    /// Close the socket that waits at this port: nobody came for it.
+    CloseReserved {
+        /// Of which external address.
+        family: Family,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// How a relayed port gets its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// A new one.
+    Alone,
+    /// A new one, and another on the next port or none at all. That one waits until some worker opens its port as
+    /// [`Open::Reserved`], or for [`Effect::CloseReserved`].
+    WithNext,
+    /// The one that waits there.
+    Reserved,
 }
 
 /// Milliseconds since the start: half the size of an `Instant`, and there are many.
@@ -200,6 +221,8 @@ pub struct Allocations {
     free: Vec<u32>,
     by_client: HashMap<Client, u32>,
     deadlines: BinaryHeap<Reverse<(Tick, u32, u32)>>,
+    /// What was reserved here and when that ends, the oldest first; some of it may have been taken.
+    reserved: VecDeque<(Tick, ReservationToken)>,
     ended: VecDeque<(Tick, Client, TransactionId)>,
     generation: u32,
     effects: VecDeque<Effect>,
@@ -228,6 +251,7 @@ impl Allocations {
             free: Vec::new(),
             by_client: HashMap::new(),
             deadlines: BinaryHeap::new(),
+            reserved: VecDeque::new(),
             ended: VecDeque::new(),
             generation: 0,
             effects: VecDeque::new(),
@@ -353,16 +377,21 @@ impl Allocations {
         while self.ended.front().is_some_and(|&(until, ..)| until <= tick) {
             self.ended.pop_front();
         }
-        if self.worker == 0 {
-            self.shared.ports.on_time(now.at);
+        while let Some((_, token)) = self.reserved.pop_front_if(|(until, _)| *until <= tick) {
+            if let Some((family, port)) = self.shared.ports.end_reservation(&token) {
+                let close = Effect::CloseReserved { family, port };
+                self.effects.push_back(close);
+            }
         }
     }
 
     /// When `on_time` has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let Reverse((due, ..)) = self.deadlines.peek()?;
-        Some(self.shared.start + Duration::from_millis(*due))
+        let allocation = self.deadlines.peek().map(|Reverse((due, ..))| *due);
+        let reservation = self.reserved.front().map(|(until, _)| *until);
+        let due = allocation.into_iter().chain(reservation).min()?;
+        Some(self.shared.start + Duration::from_millis(due))
     }
 
     /// The next thing to do; ask until there is none.
@@ -391,7 +420,7 @@ impl Allocations {
     /// How much is remembered beside the allocations.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.deadlines.len() + self.ended.len()
+        self.deadlines.len() + self.ended.len() + self.reserved.len()
     }
 
     // ---- beginning and ending ----
@@ -501,6 +530,9 @@ impl Drop for Allocations {
     fn drop(&mut self) {
         for slot in 0..self.slots.len() as u32 {
             self.remove(slot);
+        }
+        for (_, token) in &self.reserved {
+            self.shared.ports.end_reservation(token);
         }
     }
 }

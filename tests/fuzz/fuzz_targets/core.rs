@@ -2,7 +2,7 @@
 //! without a permission that was granted less than five minutes ago, and nothing may be left when all has ended.
 #![no_main]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use stun::integrity::MessageIntegrity;
 use stun::message::*;
 use stun::xoraddr::XorMappedAddress;
 use turnstone::turn::{
-    Allocations, Client, Credentials, Destination, Effect, ExternalAddresses, ExternalIp, FixedUser, Now, PortRange, RelayId,
-    Settings, Shared, Transport,
+    Allocations, Client, Credentials, Destination, Effect, ExternalAddresses, ExternalIp, Family, FixedUser, Now, Open, PortRange,
+    RelayId, Settings, Shared, Transport,
 };
 
 #[derive(Debug, Arbitrary)]
@@ -35,6 +35,10 @@ struct World {
     shared: Arc<Shared>,
     now: Now,
     open: HashMap<RelayId, u16>,
+    /// Reserved ports whose sockets wait for their clients.
+    waiting: HashSet<(Family, u16)>,
+    /// The last reservation that was granted.
+    token: Vec<u8>,
     refuse: u8,
     /// When a request was last answered with success: by client and peer.
     granted: HashMap<(u8, u8), Instant>,
@@ -65,13 +69,20 @@ impl World {
                     self.refuse -= 1;
                     self.core.on_port_refused(relay, self.now);
                 }
-                Effect::OpenPort { relay, port } => {
+                Effect::OpenPort { relay, port, open } => {
+                    let next = (relay.family, port.wrapping_add(1));
+                    match open {
+                        Open::Alone => assert!(!self.waiting.contains(&(relay.family, port))),
+                        Open::WithNext => assert!(self.waiting.insert(next)),
+                        Open::Reserved => assert!(self.waiting.remove(&(relay.family, port))),
+                    }
                     assert!(self.open.insert(relay, port).is_none());
                     self.core.on_port_opened(relay, self.now);
                 }
                 Effect::ClosePort { relay } => {
                     self.open.remove(&relay);
                 }
+                Effect::CloseReserved { family, port } => assert!(self.waiting.remove(&(family, port))),
             }
         }
     }
@@ -162,6 +173,8 @@ fuzz_target!(|steps: Vec<Step>| {
         shared,
         now: Now { at: start, unix: 1_700_000_000 },
         open: HashMap::new(),
+        waiting: HashSet::new(),
+        token: Vec::new(),
         refuse: 0,
         granted: HashMap::new(),
         last: None,
@@ -179,8 +192,11 @@ fuzz_target!(|steps: Vec<Step>| {
                 world.id += 1;
                 // The id is 0 in its first bytes, so that an IPv4 peer needs no other mask than the cookie.
                 let to_attribute = (ATTR_XOR_PEER_ADDRESS, xor(peer(to)));
-                let (method, mut attributes) = match kind % 4 {
-                    0 => (METHOD_ALLOCATE, vec![(ATTR_REQUESTED_TRANSPORT, vec![17, 0, 0, 0])]),
+                let transport = (ATTR_REQUESTED_TRANSPORT, vec![17, 0, 0, 0]);
+                let (method, mut attributes) = match kind % 6 {
+                    0 => (METHOD_ALLOCATE, vec![transport]),
+                    4 => (METHOD_ALLOCATE, vec![transport, (ATTR_EVEN_PORT, vec![0x80])]),
+                    5 => (METHOD_ALLOCATE, vec![transport, (ATTR_RESERVATION_TOKEN, world.token.clone())]),
                     1 => (METHOD_REFRESH, vec![(ATTR_LIFETIME, u32::from(lifetime).to_be_bytes().to_vec())]),
                     2 => (METHOD_CREATE_PERMISSION, vec![to_attribute]),
                     _ => (METHOD_CHANNEL_BIND, vec![
@@ -193,8 +209,13 @@ fuzz_target!(|steps: Vec<Step>| {
                 attributes.extend(extra.take(4).map(|(kind, value)| (AttrType(kind), value)));
                 let damage = damage.filter(|(_, byte)| *byte != 0);
                 world.request(client, method, &attributes, Some(&nonce), damage);
-                if world.succeeded() && kind % 4 >= 2 {
+                if world.succeeded() && matches!(kind % 6, 2 | 3) {
                     world.granted.insert((client % 4, to % 4), world.now.at);
+                }
+                let mut answer = Message::new();
+                answer.unmarshal_binary(world.last.as_deref().unwrap_or_default()).ok();
+                if let Ok(token) = answer.get(ATTR_RESERVATION_TOKEN) {
+                    world.token = token;
                 }
             }
             Step::Send { client, peer: to, len } => {
@@ -232,7 +253,7 @@ fuzz_target!(|steps: Vec<Step>| {
     world.now.at += Duration::from_secs(3_601);
     world.core.on_time(world.now);
     world.settle();
-    assert!(world.core.is_empty() && world.open.is_empty());
+    assert!(world.core.is_empty() && world.open.is_empty() && world.waiting.is_empty());
     assert_eq!(world.shared.ports.taken(), 0);
     assert_eq!((world.shared.quotas.allocations(), world.shared.quotas.accounts()), (0, 0));
 });
