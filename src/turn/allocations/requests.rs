@@ -64,6 +64,7 @@ impl Allocations {
             Ok(authentic) => authentic,
             Err(code) => return self.refuse_stranger(from, request, code, now),
         };
+        let tick = self.tick(now);
         let unknown = request.not_understood();
         let result = if !unknown.is_empty() {
             let attributes = UnknownAttributes(unknown);
@@ -72,11 +73,15 @@ impl Allocations {
         } else if method == METHOD_ALLOCATE {
             self.on_allocate(from, request, &authentic, now)
         } else if method == METHOD_REFRESH {
-            self.on_refresh(from, request, &authentic, now)
-        } else if method == METHOD_CREATE_PERMISSION {
-            self.on_create_permission(from, request, &authentic, now)
+            self.on_refresh(from, request, &authentic, tick)
         } else {
-            self.on_channel_bind(from, request, &authentic, now)
+            self.held(from, &authentic, tick).and_then(|slot| {
+                if method == METHOD_CREATE_PERMISSION {
+                    self.on_create_permission(from, slot, request, &authentic, tick)
+                } else {
+                    self.on_channel_bind(from, slot, request, &authentic, tick)
+                }
+            })
         };
         if let Err(code) = result {
             let answer = self
@@ -142,9 +147,8 @@ impl Allocations {
         from: &Client,
         request: &Request<'_>,
         authentic: &Authentic,
-        now: Now,
+        tick: Tick,
     ) -> Result<(), ErrorCode> {
-        let tick = self.tick(now);
         let asked = request.get::<Lifetime>(ATTR_LIFETIME)?;
         let ends = asked.as_ref().is_some_and(|lifetime| lifetime.0.is_zero());
         let family = requested_family(request)?;
@@ -207,12 +211,11 @@ impl Allocations {
     fn on_create_permission(
         &mut self,
         from: &Client,
+        slot: u32,
         request: &Request<'_>,
         authentic: &Authentic,
-        now: Now,
+        tick: Tick,
     ) -> Result<(), ErrorCode> {
-        let tick = self.tick(now);
-        let slot = self.held(from, authentic, tick)?;
         let peers = request.peers()?;
         if peers.is_empty() {
             return Err(CODE_BAD_REQUEST);
@@ -233,12 +236,11 @@ impl Allocations {
     fn on_channel_bind(
         &mut self,
         from: &Client,
+        slot: u32,
         request: &Request<'_>,
         authentic: &Authentic,
-        now: Now,
+        tick: Tick,
     ) -> Result<(), ErrorCode> {
-        let tick = self.tick(now);
-        let slot = self.held(from, authentic, tick)?;
         let number = request
             .get::<ChannelNumber>(ATTR_CHANNEL_NUMBER)?
             .ok_or(CODE_BAD_REQUEST)?
