@@ -281,33 +281,121 @@ impl Outgoing {
     }
 }
 
-/// Sends datagrams, several with one call where they have one destination.
+/// Sends datagrams: those of one destination in one piece, and what leaves by one socket with one call.
 pub(super) struct Outbox {
     /// Whether the kernel splits long sends into datagrams (GSO); found out by trying.
     splits: bool,
+    names: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    /// How many datagrams each message is split into.
+    counts: Box<[usize]>,
 }
 
 impl Outbox {
     pub(super) fn new() -> Self {
-        Self { splits: true }
+        // SAFETY: all of these are plain C structures for which all zeros is a valid value.
+        let (name, vector, header): (libc::sockaddr_storage, libc::iovec, libc::mmsghdr) =
+            unsafe { mem::zeroed() };
+        Self {
+            splits: true,
+            names: vec![name; BATCH].into(),
+            controls: vec![[0; CONTROL_WORDS]; BATCH].into(),
+            vectors: vec![vector; PIECES * (BATCH + SEGMENTS_MAX)].into(),
+            headers: vec![header; BATCH].into(),
+            counts: vec![0; BATCH].into(),
+        }
     }
 
     /// Sends all of them. What the kernel will not take is lost, as datagrams are.
     pub(super) fn send(&mut self, inbox: &Inbox, mut outgoing: &[Outgoing]) {
         while let Some(first) = outgoing.first() {
-            let count = if self.splits { run(outgoing) } else { 1 };
-            let (now, later) = outgoing.split_at(count);
+            let is_same = |next: &&Outgoing| next.socket == first.socket;
+            let of_socket = outgoing.iter().take_while(is_same).count();
+            let (mut now, later) = outgoing.split_at(of_socket);
             outgoing = later;
-            if let Err(error) = self.send_run(inbox, first, now)
-                && error.kind() == io::ErrorKind::WouldBlock
-            {
-                // Full: what else would leave by this socket is lost as well.
-                let lost = outgoing
-                    .iter()
-                    .take_while(|next| next.socket == first.socket);
-                outgoing = outgoing.get(lost.count()..).unwrap_or_default();
+            while let Some(first) = now.first() {
+                let run = if self.splits { run(now) } else { 1 };
+                let sent = if run == now.len() {
+                    0
+                } else {
+                    self.send_several(inbox, now)
+                };
+                if sent > 0 {
+                    now = now.get(sent..).unwrap_or_default();
+                    continue;
+                }
+                // Alone, or what several would not begin with: an error is then its own.
+                let (run, rest) = now.split_at(run);
+                match self.send_run(inbox, first, run) {
+                    // Full: what else would leave by this socket is lost as well.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    _ => now = rest,
+                }
             }
         }
+    }
+
+    /// Sends what leaves by one socket with one call, as far as it goes; how many datagrams have left.
+    fn send_several(&mut self, inbox: &Inbox, outgoing: &[Outgoing]) -> usize {
+        let mut left = outgoing;
+        let (mut messages, mut pieces) = (0, 0);
+        let places = self.names.iter_mut().zip(&mut self.controls);
+        let places = places.zip(&mut self.headers).zip(&mut self.counts);
+        for (((name, control), header), count) in places {
+            let Some(first) = left.first() else { break };
+            *count = if self.splits { run(left) } else { 1 };
+            let (now, later) = left.split_at(*count);
+            let begin = pieces;
+            let all = now.iter().flat_map(|one| one.framed.pieces(inbox));
+            let vectors = self.vectors.iter_mut().skip(begin);
+            for (piece, vector) in all.filter(|piece| !piece.is_empty()).zip(vectors) {
+                vector.iov_base = piece.as_ptr().cast_mut().cast();
+                vector.iov_len = piece.len();
+                pieces += 1;
+            }
+            let segment = (now.len() > 1).then(|| first.framed.len() as u16);
+            let message = &mut header.msg_hdr;
+            message.msg_namelen = write_name(name, first.to);
+            message.msg_name = ptr::from_mut(name).cast();
+            message.msg_iovlen = pieces - begin;
+            if first.from.is_some() || segment.is_some() {
+                *control = [0; CONTROL_WORDS];
+                message.msg_control = control.as_mut_ptr().cast();
+                message.msg_controllen = size_of::<Control>();
+                write_control(message, first.from, segment);
+            } else {
+                message.msg_control = ptr::null_mut();
+                message.msg_controllen = 0;
+            }
+            messages += 1;
+            left = later;
+            // The next message may need as many pieces as there can be.
+            if self.vectors.len() - pieces < PIECES * SEGMENTS_MAX {
+                break;
+            }
+        }
+        let Some(first) = outgoing.first() else {
+            return 0;
+        };
+        let mut vectors = self.vectors.as_mut_ptr();
+        for header in self.headers.iter_mut().take(messages) {
+            header.msg_hdr.msg_iov = vectors;
+            vectors = vectors.wrapping_add(header.msg_hdr.msg_iovlen);
+        }
+        // SAFETY: the first `messages` headers were just filled; they point into boxes of `self`, into `inbox`, `outgoing`
+        // and a constant, all of which are alive and untouched until the call returns, with the lengths that are told.
+        let sent = unsafe {
+            libc::sendmmsg(
+                first.socket,
+                self.headers.as_mut_ptr(),
+                messages as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
+        let sent = usize::try_from(sent).unwrap_or(0);
+        self.counts.iter().take(sent).sum()
     }
 
     fn send_run(&mut self, inbox: &Inbox, first: &Outgoing, run: &[Outgoing]) -> io::Result<()> {
@@ -600,6 +688,7 @@ fn write_name(name: &mut libc::sockaddr_storage, address: SocketAddr) -> libc::s
             let name = unsafe { &mut *ptr::from_mut(name).cast::<libc::sockaddr_in6>() };
             name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
             name.sin6_port = address.port().to_be();
+            name.sin6_flowinfo = 0;
             name.sin6_addr.s6_addr = address.ip().octets();
             name.sin6_scope_id = address.scope_id();
             size_of::<libc::sockaddr_in6>() as libc::socklen_t

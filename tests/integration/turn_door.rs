@@ -82,6 +82,43 @@ async fn bursts_arrive_whole_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leaves_together_reaches_each_client_whole_and_in_order() {
+    // By a socket of all addresses each datagram says which of them it leaves from.
+    for bound in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let relay = TestRelay::start_at(&[bound.parse().unwrap()], |settings| {
+            lifted(settings);
+            settings.workers = NonZeroUsize::new(1);
+        })
+        .await;
+        let (peer, peer_address) = peer();
+        let server = here(relay.udp.port());
+        let mut clients: Vec<Client> = (0..8).map(|_| Client::udp(here(0), server)).collect();
+        let mut relayed = Vec::new();
+        for client in &mut clients {
+            relayed.push(client.allocate(&[]));
+            assert_eq!(client.bind(0x4000, peer_address), 200);
+        }
+        for round in 0..20u8 {
+            // For some one packet, for some several, which the kernel may split from one piece; the last is shorter.
+            let packets = |n: usize| {
+                let packet = move |part| vec![round ^ part; if part == 3 { 0 } else { 100 * n }];
+                (0..=(n % 4) as u8).map(packet)
+            };
+            for (n, to) in relayed.iter().enumerate() {
+                for packet in packets(n) {
+                    peer.send_to(&packet, to).unwrap();
+                }
+            }
+            for (n, client) in clients.iter_mut().enumerate() {
+                for packet in packets(n) {
+                    assert_eq!(client.receive(), client.channel_data(0x4000, &packet));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_port_after_an_even_one_is_held_for_its_client_and_for_nobody_else() {
     let relay = TestRelay::start(|settings| {
         lifted(settings);
