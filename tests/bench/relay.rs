@@ -272,6 +272,11 @@ const FIGURES: &[(&str, &str, Figure)] = &[
         CPU,
         Figure::Relayed(bursts(Way::ChannelDown)),
     ),
+    (
+        "joined-burst-1200",
+        CPU,
+        Figure::Relayed(bursts(Way::Joined)),
+    ),
     ("tcp-up-160", CPU, Figure::Relayed(load(Way::TcpUp, 160))),
     (
         "tcp-down-160",
