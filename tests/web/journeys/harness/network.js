@@ -58,9 +58,12 @@ export class Network {
     this.#between("meta l4proto udp counter drop", "meta l4proto udp drop");
   }
 
-  /** Only small packets pass between the homes: enough for connectivity checks, not for a handshake. @param {number} bytes the largest, with its IP header */
-  narrow(bytes) {
-    this.#between(`meta l4proto udp meta length > ${bytes} counter drop`);
+  /**
+   * Only small packets pass between the homes: enough for connectivity checks, not for a handshake.
+   * @param {number} bytes the largest, with its IP header @param {{ server?: boolean }} [also] whether datagrams reach the server, so that there are relays
+   */
+  narrow(bytes, { server = true } = {}) {
+    this.#between(`meta l4proto udp meta length > ${bytes} counter drop`, server ? "" : "meta l4proto udp drop");
   }
 
   /** How many packets between the homes were dropped since the last change. @returns {number} */
