@@ -19,6 +19,8 @@ const CONNECT_WITHIN = 10_000;
 const HEAL_WITHIN = 3_000;
 /** The polite side lets the other one begin, ms: two restarts at once cost a rollback. */
 const POLITE_DELAY = 1_000;
+/** How long candidates may take to follow a description, ms. Relays alone fail at once as long as only addresses are known that a relay refuses, private ones for instance. */
+const CANDIDATES_WITHIN = 3_000;
 /** How long a restart may take before the next one, ms; grows with each. */
 const RESTART_WITHIN = 8_000;
 const LONGEST_RESTART = 30_000;
@@ -50,6 +52,7 @@ export class Peer {
   #negotiated = false;
   /** An offer was due while their client did not renegotiate: the browser does not ask twice. */ #owed = false;
   #closed = false;
+  /** When their last description came, ms as `performance.now`. */ #heardAt = 0;
   #restarts = 0;
   #relayTurn = false;
   /** Connections begun anew since the last that came about: a path deceived. */ #deceived = 0;
@@ -296,6 +299,7 @@ export class Peer {
     } finally {
       this.#settingAnswer = false;
     }
+    this.#heardAt = performance.now();
     const early = this.#early;
     this.#early = [];
     for (const candidate of early) await this.#add(candidate);
@@ -433,7 +437,7 @@ export class Peer {
       case "failed":
         this.way = "failed";
         clearTimeout(this.#healing);
-        this.#healing = setTimeout(() => this.#retry(), this.polite ? POLITE_DELAY : 0);
+        this.#healing = setTimeout(() => this.#retry(), Math.max(this.#heardAt + CANDIDATES_WITHIN - performance.now(), 0) + (this.polite ? POLITE_DELAY : 0));
         break;
       default:
         return;
