@@ -354,6 +354,7 @@ export class Session {
       mesh = new Mesh({
         relayOnly: this.relayOnly,
         send: (signal) => this.socket.send({ ...signal, ...(signal.type === "offer" ? { username: you.username } : {}) }),
+        reaches: () => this.socket.isOpen,
         onlost: (sessionId) => this.happen({ type: "lost", sessionId }),
       });
       this.mesh.value = mesh;

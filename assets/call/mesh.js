@@ -11,6 +11,7 @@
  */
 import { signal } from "../vendor/signals-core.js";
 import { Peer } from "./peer.js";
+import { LOOK_EVERY } from "./watch.js";
 
 /** How long a newcomer waits to be called before calling, ms: those who should may be reconnecting. */
 const CALLED_WITHIN = 8_000;
@@ -22,6 +23,7 @@ export class Mesh {
   /** @type {Map<string, Status | null>} who is in the room by the server's word, and what they share */ #present = new Map();
   /** Those who were here before us: we are polite to them. @type {Set<string>} */ #elders = new Set();
   /** @type {Set<ReturnType<typeof setTimeout>>} */ #timers = new Set();
+  /** @type {ReturnType<typeof setInterval>} */ #looks;
   /** @type {Outgoing} */ #outgoing;
   /** @type {{iceServers: RTCIceServer[], relayOnly: boolean}} */ #ice;
 
@@ -32,13 +34,16 @@ export class Mesh {
    * @param {object} options
    * @param {boolean} options.relayOnly
    * @param {(message: {type: "offer" | "answer" | "candidate", to: string, data: any} & Marks) => boolean} options.send
+   * @param {() => boolean} options.reaches whether what is sent now goes out
    * @param {(sessionId: string) => void} options.onlost someone the server does not know is gone
    */
-  constructor({ relayOnly, send, onlost }) {
+  constructor({ relayOnly, send, reaches, onlost }) {
     this.send = send;
+    this.reaches = reaches;
     this.onlost = onlost;
     this.#ice = { iceServers: [], relayOnly };
     this.#outgoing = { camera: new MediaStream(), shared: new MediaStream(), audio: null, video: null, screen: null };
+    this.#looks = setInterval(() => this.#look(), LOOK_EVERY);
   }
 
   /** Our MediaStream ids, for `status.streams`. */
@@ -142,6 +147,7 @@ export class Mesh {
   close() {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
+    clearInterval(this.#looks);
     for (const peer of this.#peers.values()) peer.close();
     this.#peers.clear();
     this.#present.clear();
@@ -191,6 +197,14 @@ export class Mesh {
     const { id } = peer;
     this.#drop(id);
     this.onlost(id);
+  }
+
+  #look() {
+    for (const [id, peer] of this.#peers) {
+      const status = this.#present.get(id);
+      const sends = Boolean(status && !status.away && (status.mic || status.camera || status.screen));
+      void peer.look(sends && this.reaches());
+    }
   }
 
   #count() {

@@ -5,6 +5,9 @@
  * Two slots, sound and camera, are in the very first offer, filled or not, so that switching needs no negotiation
  * (`replaceTrack`). A screen gets slots of its own, or the camera's with people whose client cannot renegotiate.
  *
+ * A browser stays on a path whose connectivity checks pass, whatever else that loses. Where no connection comes about, or
+ * nothing gets here any more (`watch.js`), another one is begun with relays alone.
+ *
  * @import { Description, FromServer, Marks, Size, Sizes } from "../message.js"
  * @typedef {{camera: MediaStream, shared: MediaStream, audio: MediaStreamTrack | null, video: MediaStreamTrack | null, screen: MediaStream | null}} Outgoing
  *   `camera` and `shared` only lend their ids, which stay: Chromium forgets a changed one at the next negotiation. The
@@ -12,6 +15,7 @@
  * @typedef {{iceServers: RTCIceServer[], relayOnly: boolean}} IceSettings
  * @typedef {"connecting" | "connected" | "broken" | "failed"} Way how the connection is; `broken` may heal by itself
  */
+import { Watch, sampleOf } from "./watch.js";
 
 /** How long a new connection may take, ms; grows with each. Browsers give up by themselves on missing paths, never on deceptive ones. */
 const CONNECT_WITHIN = 10_000;
@@ -57,6 +61,9 @@ export class Peer {
   #relayTurn = false;
   /** Connections begun anew since the last that came about: a path deceived. */ #deceived = 0;
   /** Begun with relays alone: restarts try them first. */ #relaysFirst = false;
+  /** A relay has given us an address. */ #hasRelay = false;
+  /** @type {Watch} */ #watch;
+  #looking = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #healing;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #answerDue;
   /** @type {Outgoing} */ #outgoing;
@@ -88,6 +95,7 @@ export class Peer {
     this.#ice = ice;
     this.send = send;
     this.onchange = onchange;
+    this.#watch = new Watch({ polite });
     this.#pc = this.#open();
   }
 
@@ -167,6 +175,20 @@ export class Peer {
     if (this.way !== "connected") this.restart();
   }
 
+  /** Looks whether what they send gets here, and leaves a path that is hollow. @param {boolean} expected whether they send anything, and can be called anew */
+  async look(expected) {
+    if (!expected || !this.#hasRelay || !this.renegotiates || this.way !== "connected") this.#watch.forget();
+    else if (!this.#looking) {
+      this.#looking = true; // answers that were late and come together would look like one moment without end
+      const pc = this.#pc;
+      const stats = await pc.getStats().catch(() => null);
+      this.#looking = false;
+      if (!stats || pc !== this.#pc || this.#closed || this.way !== "connected") return;
+      const sample = sampleOf(stats);
+      if (sample && this.#watch.isHollow(sample)) this.#beginAnew(true);
+    }
+  }
+
   /** What is being received, for those who look at the sound's level. @returns {RTCRtpReceiver[]} */
   get receivers() {
     return this.#closed ? [] : this.#pc.getReceivers();
@@ -189,6 +211,7 @@ export class Peer {
     const pc = new RTCPeerConnection(this.#configuration());
     pc.onnegotiationneeded = () => void this.#offer(pc);
     pc.onicecandidate = ({ candidate }) => {
+      if (candidate?.type === "relay") this.#hasRelay = true;
       if (candidate) this.send(this.id, { type: "candidate", data: candidate.toJSON(), ...this.#marks() });
     };
     pc.ontrack = ({ track, streams }) => {
@@ -203,15 +226,17 @@ export class Peer {
     return pc;
   }
 
-  /** Nothing came about in time. A browser stays on a path whose checks pass even when told to use relays alone: that takes a new connection. */
+  /** Nothing came about in time. */
   #retry() {
     if (this.#closed || !this.renegotiates || !this.#negotiated) return;
-    if (!deceives(this.way, this.#pc.iceConnectionState)) {
-      this.restart();
-      return;
-    }
+    if (deceives(this.way, this.#pc.iceConnectionState)) this.#beginAnew(!this.#relayTurn);
+    else this.restart();
+  }
+
+  /** Leaves a path that deceives: told to use relays alone, a browser would stay on it all the same. @param {boolean} relaysFirst */
+  #beginAnew(relaysFirst) {
     this.#deceived += 1;
-    this.#reopen(!this.#relayTurn);
+    this.#reopen(relaysFirst);
     this.call();
   }
 
@@ -223,6 +248,7 @@ export class Peer {
     this.#audio = this.#video = this.#screenVideo = this.#screenAudio = null;
     this.#making = this.#ignoring = this.#settingAnswer = this.#negotiated = false;
     this.#restarts = 0;
+    this.#watch.forget();
     this.#relayTurn = this.#relaysFirst = relaysFirst;
     this.#early = [];
     this.#loose = new MediaStream();

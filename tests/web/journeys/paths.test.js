@@ -83,6 +83,31 @@ journey("the direct path passes connectivity checks and no handshake: relays alo
   assert(policies.includes("relay"), `relays alone, not by ICE's own choice: ${policies}`);
 });
 
+/** How a path that has carried a call may deceive: ICE goes on being content with it. */
+const DECEPTIONS = [
+  { title: "lets nothing but connectivity checks through any more", room: "hollow", begin: () => network.hollow() },
+  { title: "lets only what is small through any more, sound and no pictures", room: "narrowed", begin: () => network.narrow(CHECKS_ONLY) },
+];
+
+for (const { title, room, begin } of DECEPTIONS) {
+  journey(`the direct path ${title}: the call moves to the relay`, async (scene) => {
+    const [alice, bob] = await two(scene, room);
+    await seeAndHear(alice, bob);
+    await goesBy("host", alice, bob);
+    const before = await iceNames(alice, bob);
+    begin();
+    await goesBy("relay", alice, bob);
+    await seeAndHear(alice, bob);
+    assert(network.dropped > 0, "the direct path deceives");
+    for (const person of [alice, bob]) {
+      for (const { local } of await person.pairs()) assert(!before.has(local.ufrag), `${person.name}'s connection is another`);
+      const [first] = await person.page.evaluate(() => globalThis.__watch.states);
+      assert(first.includes("connected") && !first.includes("disconnected") && !first.includes("failed"), `ICE was content with the path: ${first}`);
+      assert.equal((await person.received("logout")).length, 0, "nobody was gone");
+    }
+  });
+}
+
 /** @param {Parameters<Parameters<typeof journey>[1]>[0]} scene @param {string} room @param {{ servers?: RegExp }} [how] */
 async function two(scene, room, how) {
   const alice = await scene.person(/** @type {any} */ (browsers[0]), server, "Alice", how);

@@ -66,6 +66,11 @@ export class Network {
     this.#between(`meta l4proto udp meta length > ${bytes} counter drop`, server ? "" : "meta l4proto udp drop");
   }
 
+  /** Of all datagrams only connectivity checks pass between the homes, as long as they are: STUN begins with 0 to 3, DTLS and RTP with more (RFC 7983 §7). */
+  hollow() {
+    this.#between("meta l4proto udp @th,64,8 > 3 counter drop");
+  }
+
   /** How many packets between the homes were dropped since the last change. @returns {number} */
   get dropped() {
     return Number(/counter packets (\d+)/.exec(this.#run(this.#router, "nft", "list", "chain", "ip", "journey", "between"))?.[1] ?? 0);

@@ -4,6 +4,7 @@
 /**
  * @typedef {object} Watch
  * @property {RTCPeerConnection[]} connections
+ * @property {RTCIceConnectionState[][]} states every state that ICE has been in, by connection
  * @property {WebSocket[]} sockets
  * @property {string | null} session
  * @property {any[]} received messages of the server, oldest first
@@ -17,7 +18,7 @@
  */
 export function watchPage(options) {
   /** @type {Watch} */
-  const watch = { connections: [], sockets: [], session: null, received: [], sent: [], refusing: false };
+  const watch = { connections: [], states: [], sockets: [], session: null, received: [], sent: [], refusing: false };
   Object.defineProperty(globalThis, "__watch", { value: watch });
 
   const wanted = options.servers === null ? null : new RegExp(options.servers);
@@ -36,6 +37,10 @@ export function watchPage(options) {
     constructor(configuration) {
       super(filtered(configuration));
       watch.connections.push(this);
+      /** @type {RTCIceConnectionState[]} */
+      const states = [];
+      watch.states.push(states);
+      this.addEventListener("iceconnectionstatechange", () => states.push(this.iceConnectionState));
     }
 
     /** @param {RTCConfiguration} [configuration] */
