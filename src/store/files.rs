@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -607,12 +607,6 @@ impl Digests {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, (of, ..)| *of != room);
     }
-
-    /// Forgets uploads that are no longer there.
-    pub(super) fn keep_only(self: &Arc<Self>, there: impl Fn(FileId) -> bool) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|&id, _| there(id));
-    }
 }
 
 /// Counts what comes to a room, or goes from it, and says what it has now. The room is held until the transaction
@@ -742,5 +736,40 @@ mod tests {
         assert!(digests.take(deleted, 5).is_none());
         assert!(digests.take(ended, 5).is_none());
         assert!(digests.take(other, 5).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_sweep_forgets_the_uploads_of_the_rooms_it_ends_and_of_the_files() {
+        let dir = std::env::temp_dir().join(format!("turnstone-sweep-{}", FileId::random()));
+        let store = Store::open(Settings::default(), &dir).await.unwrap();
+        let now = NOW;
+        let long = now + 2 * 24 * 3600 * 1000;
+        for (name, expires) in [("dated", now + 1), ("plain", long + 1)] {
+            let mut settings = RoomSettings::named(name.parse().unwrap());
+            settings.expires = Some(expires);
+            let created = now;
+            let room = store.create_room(&NewRoom { settings, created }).await;
+            let file = NewFile {
+                room: room.unwrap().id,
+                name: "x".to_owned(),
+                kind: "text/plain".to_owned(),
+                size: 9,
+                session: SessionId::random(),
+                username: "Ann".parse().unwrap(),
+                to: None,
+                created: now,
+            };
+            let file = store.create_file(&file).await.unwrap();
+            let half = futures_util::stream::iter([Ok::<_, ()>(Bytes::from_static(b"half"))]);
+            store.receive(file.id, 0, half, now).await.unwrap();
+        }
+        let known = || store.digests.0.lock().unwrap().len();
+        assert_eq!(known(), 2);
+        assert_eq!(store.sweep(now + 1).await.unwrap().rooms.len(), 1);
+        assert_eq!(known(), 1);
+        assert_eq!(store.sweep(long).await.unwrap().files, 1);
+        assert_eq!(known(), 0);
+        store.close().await;
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

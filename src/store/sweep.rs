@@ -1,12 +1,10 @@
 //! What ends by itself: rooms, messages, files and invitations whose time is over.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::files::UNFINISHED;
 use super::rooms::{delete_room, milliseconds, read_room};
 use super::{Columns, Error, KeptRoom, Store, number};
-use crate::id::FileId;
 
 /// How many rows one transaction deletes: others who write wait no longer than that takes.
 const STEP: i64 = 500;
@@ -134,6 +132,7 @@ impl Store {
             match delete_room(&mut tx, room.id, now).await {
                 Ok(()) => {
                     tx.commit().await?;
+                    self.digests.forget_room(room.id);
                     swept.rooms.push(room);
                 }
                 // Another node was faster.
@@ -160,17 +159,13 @@ impl Store {
             if rows.is_empty() {
                 break;
             }
-            let mut ids = HashSet::new();
             for row in &rows {
-                let id: FileId = row.parsed("id")?;
-                ids.insert(id);
-                match self.delete_file(id, now).await {
+                match self.delete_file(row.parsed("id")?, now).await {
                     Ok(_) => gone += 1,
                     Err(Error::NotFound) => {}
                     Err(error) => return Err(error),
                 }
             }
-            self.digests.keep_only(|id| !ids.contains(&id));
         }
         Ok(gone)
     }
