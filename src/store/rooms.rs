@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::any::AnyRow;
+use sqlx::any::{Any, AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 use super::database::Tx;
 use super::password::Hash;
@@ -172,25 +173,16 @@ impl Store {
         let NewRoom { settings, created } = room;
         settings.checked()?;
         let mut tx = self.database.begin().await?;
-        sqlx::query(
+        let insert = sqlx::query(
             "INSERT INTO rooms (id, name, folded, listed, locked, password, capacity, expires, idle, \
              policy, created, last_active, last_seq, hidden) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 0, $12)",
-        )
-        .bind(id.number())
-        .bind(settings.name.as_str())
-        .bind(folded)
-        .bind(i64::from(settings.listed))
-        .bind(i64::from(settings.locked))
-        .bind(settings.password.as_ref().map(Hash::as_str))
-        .bind(settings.capacity.map(i64::from))
-        .bind(settings.expires.map(number))
-        .bind(settings.idle.map(milliseconds))
-        .bind(text(&settings.policy))
-        .bind(number(*created))
-        .bind(i64::from(hidden))
-        .execute(tx.on())
-        .await?;
+        );
+        bind_settings(insert, id, folded, settings)
+            .bind(number(*created))
+            .bind(i64::from(hidden))
+            .execute(tx.on())
+            .await?;
         tx.commit().await?;
         Ok(KeptRoom {
             id,
@@ -276,22 +268,13 @@ impl Store {
         change(&mut room.settings);
         let settings = &room.settings;
         settings.checked()?;
-        sqlx::query(
+        let update = sqlx::query(
             "UPDATE rooms SET name = $2, folded = $3, listed = $4, locked = $5, password = $6, \
              capacity = $7, expires = $8, idle = $9, policy = $10 WHERE id = $1",
-        )
-        .bind(id.number())
-        .bind(settings.name.as_str())
-        .bind(settings.name.folded())
-        .bind(i64::from(settings.listed))
-        .bind(i64::from(settings.locked))
-        .bind(settings.password.as_ref().map(Hash::as_str))
-        .bind(settings.capacity.map(i64::from))
-        .bind(settings.expires.map(number))
-        .bind(settings.idle.map(milliseconds))
-        .bind(text(&settings.policy))
-        .execute(tx.on())
-        .await?;
+        );
+        bind_settings(update, id, settings.name.folded(), settings)
+            .execute(tx.on())
+            .await?;
         tx.commit().await?;
         Ok(room)
     }
@@ -391,6 +374,26 @@ impl Store {
         };
         rows.iter().map(read).collect()
     }
+}
+
+/// Puts the room at `$1` of a statement, and what is set of it at `$2` to `$10`.
+fn bind_settings<'q>(
+    statement: Query<'q, Any, AnyArguments>,
+    id: RoomId,
+    folded: &str,
+    settings: &RoomSettings,
+) -> Query<'q, Any, AnyArguments> {
+    statement
+        .bind(id.number())
+        .bind(settings.name.as_str())
+        .bind(folded)
+        .bind(i64::from(settings.listed))
+        .bind(i64::from(settings.locked))
+        .bind(settings.password.as_ref().map(Hash::as_str))
+        .bind(settings.capacity.map(i64::from))
+        .bind(settings.expires.map(number))
+        .bind(settings.idle.map(milliseconds))
+        .bind(text(&settings.policy))
 }
 
 /// The room, which nobody else can change until the transaction ends.
