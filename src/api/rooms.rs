@@ -11,9 +11,9 @@ use super::problem::Problem;
 use super::routes::query;
 use super::{Answered, Api, Ask, Body, Creators};
 use crate::id::RoomName;
-use crate::message::{ChatEntry, Participant, Policy, PolicyChange, Reacted, Role};
+use crate::message::{ChatEntry, Participant, Policy, PolicyChange, Role};
 use crate::percent;
-use crate::store::{KeptRoom, Message, NewRoom, RoomSettings, Scope, Window};
+use crate::store::{KeptRoom, NewRoom, RoomSettings, Scope, Window};
 use crate::token::{Claims, Kind};
 
 /// How many rooms or messages one answer has when nobody says, and at most.
@@ -341,7 +341,7 @@ impl Api {
         };
         let history = self.store.history(kept.id, window).await?;
         let messages = Messages {
-            messages: history.messages.into_iter().map(entry).collect(),
+            messages: history.messages.into_iter().map(ChatEntry::from).collect(),
             more: history.more,
         };
         Ok(json(StatusCode::OK, &messages))
@@ -454,33 +454,5 @@ fn checked_cursor(cursor: String) -> Result<String, Problem> {
     match cursor.chars().count() {
         1..=CURSOR_CHARS_MAX => Ok(cursor),
         _ => Err(Problem::invalid("“cursor” is what “next” said before.")),
-    }
-}
-
-fn entry(message: Message) -> ChatEntry {
-    let Message {
-        seq,
-        of,
-        edited,
-        deleted,
-        reactions,
-        reacted: _,
-    } = message;
-    let reacted = |reaction: crate::store::Reaction| Reacted {
-        emoji: reaction.emoji,
-        session_ids: reaction.sessions,
-    };
-    ChatEntry {
-        id: of.client_id,
-        seq,
-        session_id: of.session,
-        username: of.name,
-        text: of.text,
-        time: of.time,
-        to: of.to,
-        reply_to: of.reply_to,
-        edited,
-        deleted: deleted.is_some(),
-        reactions: reactions.into_iter().map(reacted).collect(),
     }
 }

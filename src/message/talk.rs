@@ -119,7 +119,7 @@ pub struct ChatEntry {
     /// The number of the message it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<u64>,
-    /// When its text was last changed, in milliseconds since 1970.
+    /// When its text was last changed, in milliseconds since 1970; nothing once deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<u64>,
     /// It was taken back.
@@ -128,6 +128,16 @@ pub struct ChatEntry {
     /// What people think of it, in the order each sign was first used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reacted>,
+}
+
+impl ChatEntry {
+    /// Its author, or a host, takes it back: that there was a message, whose and when stays.
+    pub fn take_back(&mut self) {
+        self.deleted = true;
+        self.text.clear();
+        self.edited = None;
+        self.reactions.clear();
+    }
 }
 
 impl fmt::Debug for ChatEntry {

@@ -472,11 +472,7 @@ impl Line {
                 entry.text.clone_from(&edit.text);
                 entry.edited = Some(*time);
             }
-            Job::Delete { .. } => {
-                entry.deleted = true;
-                entry.text.clear();
-                entry.reactions.clear();
-            }
+            Job::Delete { .. } => entry.take_back(),
             Job::React { by, react, .. } => {
                 let is_new = if react.on {
                     put(&mut entry.reactions, &react.emoji, *by)?

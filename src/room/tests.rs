@@ -1714,6 +1714,7 @@ fn whoever_wrote_a_message_or_a_host_may_take_it_back() {
     table.chat(2, "one");
     table.chat(2, "two");
     table.act(3, "react", json!({"seq": 2, "emoji": "x"}));
+    table.act(2, "chat-edit", json!({"seq": 2, "text": "too"}));
     table.forget_all();
     table.act(3, "chat-delete", json!({"seq": 1}));
     assert_eq!(table.refused(3), "denied");
@@ -1732,6 +1733,7 @@ fn whoever_wrote_a_message_or_a_host_may_take_it_back() {
         assert_eq!(entry["deleted"], true);
         assert_eq!(entry["text"], "");
         assert!(entry.get("reactions").is_none());
+        assert!(entry.get("edited").is_none());
     }
 }
 

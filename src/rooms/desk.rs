@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::unix_ms;
 use crate::id::{InviteId, RoomId};
-use crate::message::{ChatEntry, Policy, PolicyChange, Reacted};
+use crate::message::{Policy, PolicyChange};
 use crate::room::{Banned, Found, Page, Query, Recalled, Record, Shown, Trouble, Wish};
 use crate::store::password::Passwords;
 use crate::store::{Error, KeptRoom, Message, Store, Window};
@@ -210,34 +210,8 @@ pub(super) fn trouble(error: &Error) -> Trouble {
 }
 
 fn recalled(message: Message) -> Recalled {
-    let Message {
-        seq,
-        of,
-        edited,
-        deleted,
-        reactions,
-        reacted,
-    } = message;
     Recalled {
-        changed: edited.max(deleted).max(reacted),
-        entry: ChatEntry {
-            id: of.client_id,
-            seq,
-            session_id: of.session,
-            username: of.name,
-            text: of.text,
-            time: of.time,
-            to: of.to,
-            reply_to: of.reply_to,
-            edited: edited.filter(|_| deleted.is_none()),
-            deleted: deleted.is_some(),
-            reactions: reactions
-                .into_iter()
-                .map(|reaction| Reacted {
-                    emoji: reaction.emoji,
-                    session_ids: reaction.sessions,
-                })
-                .collect(),
-        },
+        changed: message.edited.max(message.deleted).max(message.reacted),
+        entry: message.into(),
     }
 }

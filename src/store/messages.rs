@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use super::rooms::found;
 use super::{Columns, Error, Store, number, text};
 use crate::id::{DisplayName, RoomId, SessionId};
+use crate::message::{ChatEntry, Reacted};
 
 /// How many messages one page of history has at most.
 pub(super) const PAGE_MAX: u32 = 200;
@@ -51,6 +52,43 @@ pub struct Message {
     pub reactions: Vec<Reaction>,
     /// When the latest of them was put there, in milliseconds since 1970.
     pub reacted: Option<u64>,
+}
+
+/// The message as those who may read it are told of it.
+impl From<Message> for ChatEntry {
+    fn from(message: Message) -> Self {
+        let Message {
+            seq,
+            of,
+            edited,
+            deleted,
+            reactions,
+            reacted: _,
+        } = message;
+        let mut entry = Self {
+            id: of.client_id,
+            seq,
+            session_id: of.session,
+            username: of.name,
+            text: of.text,
+            time: of.time,
+            to: of.to,
+            reply_to: of.reply_to,
+            edited,
+            deleted: false,
+            reactions: reactions
+                .into_iter()
+                .map(|reaction| Reacted {
+                    emoji: reaction.emoji,
+                    session_ids: reaction.sessions,
+                })
+                .collect(),
+        };
+        if deleted.is_some() {
+            entry.take_back();
+        }
+        entry
+    }
 }
 
 /// Who wrote a message and may read it.

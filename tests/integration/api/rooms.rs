@@ -192,6 +192,7 @@ async fn who_is_in_a_room_and_what_was_said_is_for_those_near_it(place: Place) {
     message.reply_to = Some(1);
     store.append(message).await.unwrap();
     store.react(room, 1, bob, "👍", true, NOW).await.unwrap();
+    store.edit_message(room, 3, None, "bye", NOW).await.unwrap();
     store.delete_message(room, 3, None, NOW).await.unwrap();
     store.close().await;
 
