@@ -552,7 +552,7 @@ pub enum ToPeer<'a> {
     /// Fresh TURN credentials.
     Ice {
         /// Servers and how long they hold.
-        data: &'a IceGrant,
+        data: Renewal<'a>,
     },
     /// Asks for a `pong`.
     Ping {
@@ -745,6 +745,17 @@ pub struct IceGrant {
     pub ice_servers: Vec<IceServer>,
     /// How long the credentials hold, in seconds.
     pub ice_ttl: u64,
+}
+
+/// What is renewed in time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Renewal<'a> {
+    /// ICE servers.
+    #[serde(flatten)]
+    pub ice: &'a IceGrant,
+    /// What to show to the HTTP API from now on, for whoever was given such before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<&'a ApiGrant>,
 }
 
 /// Who has joined.

@@ -164,6 +164,8 @@ pub enum Effect {
         to: PeerId,
         /// Whose credentials.
         session: SessionId,
+        /// A fresh token for the HTTP API, for those who got one with the seat.
+        api: Option<ApiGrant>,
     },
     /// Refuse what the socket asked.
     Refuse {
@@ -479,7 +481,7 @@ impl Rooms {
                 }
                 .text(),
             ),
-            FromPeer::Ice => self.effects.push_back(Effect::Ice { to: peer, session }),
+            FromPeer::Ice => self.renew(peer, session, now),
             FromPeer::Admit(who) => self.admit(peer, session, who, now),
             FromPeer::Deny(who) => self.deny(peer, session, who),
             FromPeer::Mute(mute) => self.mute(peer, session, mute),
@@ -496,6 +498,18 @@ impl Rooms {
             | FromPeer::Pong
             | FromPeer::Unknown => {}
         }
+    }
+
+    fn renew(&mut self, to: PeerId, session: SessionId, now: Moment) {
+        let is_page = self.peers.get(&to).is_some_and(|peer| peer.page);
+        let room = self
+            .seated
+            .get(&session)
+            .and_then(|name| self.rooms.get(name));
+        let api = room
+            .filter(|_| is_page)
+            .and_then(|room| Some(room.api_grant(room.seat(session)?, &self.cards, now)));
+        self.effects.push_back(Effect::Ice { to, session, api });
     }
 
     fn refuse(&mut self, to: PeerId, refusal: Refusal) {
@@ -587,15 +601,6 @@ impl Room {
         now: Moment,
     ) -> Option<Box<Seating>> {
         let own = self.seat(session)?;
-        let card = Claims {
-            room: self.state.name.clone(),
-            rid: self.id(),
-            sid: Some(session),
-            name: Some(own.name.clone()),
-            role: own.role,
-            exp: now.unix_ms / 1000 + API_TTL.as_secs(),
-            kind: token::Kind::Member,
-        };
         Some(Box::new(Seating {
             room: self.state.clone(),
             you: You {
@@ -618,11 +623,27 @@ impl Room {
                 },
                 &self.sealed_as,
             ),
-            api: ApiGrant {
-                token: cards.mint(&card),
-                ttl: API_TTL.as_secs(),
-            },
+            api: self.api_grant(own, cards, now),
         }))
+    }
+
+    fn api_grant(&self, seat: &Seat, cards: &token::Tokens, now: Moment) -> ApiGrant {
+        ApiGrant {
+            token: cards.mint(&self.member(seat, now)),
+            ttl: API_TTL.as_secs(),
+        }
+    }
+
+    fn member(&self, seat: &Seat, now: Moment) -> Claims {
+        Claims {
+            room: self.state.name.clone(),
+            rid: self.id(),
+            sid: Some(seat.session),
+            name: Some(seat.name.clone()),
+            role: seat.role,
+            exp: now.unix_ms / 1000 + API_TTL.as_secs(),
+            kind: token::Kind::Member,
+        }
     }
 }
 

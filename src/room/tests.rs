@@ -134,7 +134,7 @@ impl Table {
                     self.resume.insert(number(to), seating.resume.clone());
                     let data = serde_json::json!({
                         "room": seating.room, "you": seating.you,
-                        "participants": seating.participants,
+                        "participants": seating.participants, "api": seating.api.token,
                     });
                     (to, serde_json::json!({"type": "room", "data": data}))
                 }
@@ -184,6 +184,24 @@ impl Table {
         assert_eq!(heard.len(), 1, "{heard:?}");
         assert_eq!(heard[0]["type"], "error", "{heard:?}");
         heard[0]["data"]["errorType"].as_str().unwrap().to_owned()
+    }
+
+    /// What came for the HTTP API with the ICE servers, the only thing that has happened besides messages.
+    fn renewed(&mut self, peer: u64) -> Option<ApiGrant> {
+        let session = self.sessions[&peer];
+        match &std::mem::take(&mut self.other)[..] {
+            [
+                Effect::Ice {
+                    to,
+                    session: of,
+                    api,
+                },
+            ] => {
+                assert_eq!((*to, *of), (PeerId::new(peer), session));
+                api.clone()
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Says `{type, data}`.
@@ -618,14 +636,34 @@ fn ice_is_asked_for_by_whoever_sits() {
     table.join(1, "tea", "Ann");
     table.forget_all();
     table.say(1, r#"{"type":"ice","data":{}}"#);
-    let session = table.sessions[&1];
-    assert_eq!(
-        table.other,
-        [Effect::Ice {
-            to: PeerId::new(1),
-            session
-        }]
-    );
+    assert!(table.renewed(1).is_some());
+}
+
+#[test]
+fn the_token_for_the_http_api_is_renewed_with_the_ice_servers() {
+    let mut table = Table::new();
+    table.join(1, "tea", "Ann");
+    table.join_seed(2, "tea", "Bob");
+    let first = table.told(1, "room")["api"].as_str().unwrap().to_owned();
+    let day = u64::try_from(API_TTL.as_millis()).unwrap();
+    table.now.unix_ms += day - 1;
+    let ann = table.sessions[&1];
+    let good = |token: &str, at: u64| {
+        let claims = cards().read(token, at)?;
+        assert_eq!((claims.sid, claims.kind), (Some(ann), token::Kind::Member));
+        Ok::<_, token::Error>(())
+    };
+    assert_eq!(good(&first, table.now.unix_ms), Ok(()));
+    table.forget_all();
+    table.act(1, "ice", json!({}));
+    let grant = table.renewed(1).unwrap();
+    assert_eq!(grant.ttl, API_TTL.as_secs());
+    table.now.unix_ms += day - 1000;
+    assert_eq!(good(&first, table.now.unix_ms), Err(token::Error::Expired));
+    assert_eq!(good(&grant.token, table.now.unix_ms), Ok(()));
+    // Whoever was given none does not get one here.
+    table.act(2, "ice", json!({}));
+    assert_eq!(table.renewed(2), None);
 }
 
 #[test]

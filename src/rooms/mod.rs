@@ -21,7 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::id::{PeerId, RoomId, RoomName, SessionId, Source};
-use crate::message::{FileEntry, FromPeer, Participant, Refusal, Text};
+use crate::message::{ApiGrant, FileEntry, FromPeer, Participant, Refusal, Text};
 use crate::room::{
     Departure, Effect, Event, Moment, News, ResumeKey, Rooms, SeatInfo, Seating, Settings,
     TakenAway,
@@ -49,8 +49,8 @@ pub enum ToSocket {
     Text(Text),
     /// Send the `room` message, with ICE servers for this session.
     Welcome(Box<Seating>),
-    /// Send fresh ICE servers for this session.
-    Ice(SessionId),
+    /// Send fresh ICE servers for this session, and what else is renewed with them.
+    Ice(SessionId, Option<ApiGrant>),
     /// Refuse what was asked.
     Refuse(Refusal),
     /// Close: the person was removed from the room.
@@ -63,8 +63,9 @@ impl ToSocket {
         match self {
             Self::Text(text) => text.size(),
             // Names and statuses; the exact figure does not matter.
-            Self::Welcome(seating) => 256 + seating.participants.len() * 512,
-            Self::Ice(_) | Self::Refuse(_) | Self::Remove => 64,
+            Self::Welcome(seating) => 512 + seating.participants.len() * 512,
+            Self::Ice(..) => 512,
+            Self::Refuse(_) | Self::Remove => 64,
         }
     }
 }
@@ -390,7 +391,7 @@ impl Owner {
             match effect {
                 Effect::Send { to, text } => self.deliver(to, ToSocket::Text(text)),
                 Effect::Welcome { to, seating } => self.deliver(to, ToSocket::Welcome(seating)),
-                Effect::Ice { to, session } => self.deliver(to, ToSocket::Ice(session)),
+                Effect::Ice { to, session, api } => self.deliver(to, ToSocket::Ice(session, api)),
                 Effect::Refuse { to, refusal } => self.deliver(to, ToSocket::Refuse(refusal)),
                 Effect::Replace(peer) => {
                     if let Some(outbox) = self.outboxes.remove(&peer) {

@@ -21,7 +21,8 @@ use tracing::{Instrument, debug, info_span};
 
 use crate::id::{PeerId, SessionId, Source};
 use crate::message::{
-    Bye, ErrorType, FromPeer, IceGrant, Limits, MESSAGE_BYTES_MAX, Refusal, Text, ToPeer, Welcome,
+    Bye, ErrorType, FromPeer, IceGrant, Limits, MESSAGE_BYTES_MAX, Refusal, Renewal, Text, ToPeer,
+    Welcome,
 };
 use crate::room::{Departure, Seating};
 use crate::rooms::{Dropped, Inbox, RoomsHandle, Settling, ToSocket};
@@ -269,9 +270,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let grant = self.shared.ice.grant(seating.you.session_id, &self.host);
                 self.send(welcome(&seating, &grant)).await
             }
-            ToSocket::Ice(session) => {
-                let grant = self.shared.ice.grant(session, &self.host);
-                self.send(ToPeer::Ice { data: &grant }.text()).await
+            ToSocket::Ice(session, api) => {
+                let data = Renewal {
+                    ice: &self.shared.ice.grant(session, &self.host),
+                    api: api.as_ref(),
+                };
+                self.send(ToPeer::Ice { data }.text()).await
             }
             ToSocket::Refuse(refusal) => self.refuse(&refusal).await,
             ToSocket::Remove => Err(End::Removed),

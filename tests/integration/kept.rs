@@ -26,6 +26,7 @@ on_both!(
     the_waiting_room_of_a_kept_room_needs_a_host,
     invitations_open_as_often_and_as_long_as_they_say,
     an_invitation_that_gave_no_seat_is_still_good,
+    the_token_for_the_api_comes_anew_with_the_ice_servers,
     a_host_token_is_for_this_room_and_not_for_its_name,
     chat_outlives_a_restart_with_its_changes_and_its_numbers,
     private_messages_stay_private_in_history,
@@ -326,6 +327,24 @@ async fn invitations_open_as_often_and_as_long_as_they_say(place: Place) {
     let used: u64 = invites.iter().map(|invite| invite.used).sum();
     assert_eq!(used, 2);
     store.close().await;
+}
+
+async fn the_token_for_the_api_comes_anew_with_the_ice_servers(place: Place) {
+    let server = server(&place).await;
+    let id = keep_tea(&server).await;
+    let tokens = room_tokens(&place.dir).unwrap();
+    let mut ann = guest(&server, "Ann", &mut []).await;
+    ann.act("ice", json!({})).await;
+    let ice = ann.next().await;
+    assert_eq!(
+        (&ice["type"], &ice["data"]["iceTtl"]),
+        (&json!("ice"), &json!(3600))
+    );
+    assert_eq!(ice["data"]["api"]["ttl"], 86_400);
+    let token = ice["data"]["api"]["token"].as_str().unwrap();
+    let claims = tokens.read(token, now()).unwrap();
+    assert_eq!((claims.rid, claims.kind), (Some(id), Kind::Member));
+    assert_eq!(claims.sid.unwrap().to_string(), ann.id);
 }
 
 async fn an_invitation_that_gave_no_seat_is_still_good(place: Place) {

@@ -9,7 +9,7 @@ use turnstone::id::{DisplayName, RoomName, SessionId};
 use turnstone::message::{
     ApiGrant, Bye, ChatEdit, ChatEntry, Edited, Empty, ErrorType, FileEntry, FileGone, FromPeer,
     History, IceGrant, IceServer, Kind, Knock, Leaver, Limits, Lock, Muted, Newcomer, Numbered,
-    Participant, Policy, PolicyChange, React, Reacted, Reaction, Recording, Refusal, Role,
+    Participant, Policy, PolicyChange, React, Reacted, Reaction, Recording, Refusal, Renewal, Role,
     RoleChange, RoomChange, RoomState, Size, Status, StreamKind, Text, ToPeer, View, Welcome,
     Whose, You,
 };
@@ -176,6 +176,10 @@ fn every_server_sample_is_said_so() {
     let view = a_view();
     let reaction = Reaction {
         emoji: "👏".to_owned(),
+    };
+    let api = ApiGrant {
+        token: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AA".to_owned(),
+        ttl: 86_400,
     };
     let grant = IceGrant {
         ice_servers: ice_servers(),
@@ -480,7 +484,15 @@ fn every_server_sample_is_said_so() {
                 data: a_role(),
             },
         ),
-        ("ice", ToPeer::Ice { data: &grant }),
+        (
+            "ice",
+            ToPeer::Ice {
+                data: Renewal {
+                    ice: &grant,
+                    api: Some(&api),
+                },
+            },
+        ),
         ("ping", ToPeer::Ping { data: Empty {} }),
         ("pong", ToPeer::Pong { data: Empty {} }),
         (
@@ -530,10 +542,7 @@ fn every_server_sample_is_said_so() {
                 burst: 1000,
             },
             resume: "b5YZ_4uGTQG0LQDPT8lk_wAAAAAAAAAB",
-            api: &ApiGrant {
-                token: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AA".to_owned(),
-                ttl: 86_400,
-            },
+            api: &api,
         },
     };
     assert_eq!(parsed(&welcome.text()), samples.remove("room").unwrap());
