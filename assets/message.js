@@ -20,7 +20,7 @@
  * @typedef {{token: string, ttl: number}} Pass what shows the HTTP API that we sit here; `ttl` in seconds
  * @typedef {{iceServers: RTCIceServer[], iceTtl: number, api?: Pass}} Ice `iceTtl` in seconds
  * @typedef {Ice & {room: Room, you: {sessionId: string, username: string, role: Role}, participants: Participant[],
- *   limits?: {message: number, rate: number, burst: number}, resume?: string}} Welcome
+ *   limits?: {message: number, rate: number, burst: number}, resume?: string, invite?: string}} Welcome `invite`: what opens the room the next time
  * @typedef {{sdp: string, type: "offer" | "answer"}} Description
  *
  * Marks on `offer`, `answer` and `candidate`, forwarded by the server as they are: `pc` names the sender's connection,
@@ -131,7 +131,7 @@ const FROM_SERVER = {
   room: {
     data: shape({
       ...ice, room: shape(room), you: shape({ sessionId: filled, username: text, role: maybe(role) }), participants: listOf(participant),
-      limits: maybe(shape({ message: number, rate: number, burst: number })), resume: maybe(text),
+      limits: maybe(shape({ message: number, rate: number, burst: number })), resume: maybe(text), invite: maybe(text),
     }),
   },
   login: { data: shape({ roomrequest: text, username: text }), from: true },

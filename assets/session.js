@@ -11,7 +11,7 @@ import { Mesh } from "./call/mesh.js";
 import { Speakers } from "./call/level.js";
 import { chime } from "./call/sound.js";
 import { Files } from "./files.js";
-import { forgetInvitation, hostToken, invitationTo, renameHostToken } from "./keys.js";
+import { forgetInvitation, forgetReturn, hostToken, invitationTo, keepReturn, renameRoom, returnTo } from "./keys.js";
 import { act, initial, isLooking, mayShow, newestSeq, reduce } from "./state.js";
 import { recall, remember, forgetSeat } from "./seat.js";
 import { Socket } from "./socket.js";
@@ -49,7 +49,7 @@ export class Session {
   #seat = "";
   /** What shows the HTTP API that we sit here. */
   #pass = "";
-  /** What was shown at the door: nothing, what the address brought, or that the room was made here. @type {"" | "invitation" | "host"} */ #shown = "";
+  /** What was shown at the door: nothing, what the address brought, what stands for an invitation used before, or that the room was made here. @type {"" | "invitation" | "return" | "host"} */ #shown = "";
   /** Host tokens that did not open the room of this name, during this visit. @type {Map<string, string>} */ #vain = new Map();
   #read = 0;
   /** @type {string[] | null} those who were here before us, from before a reload */ #elders = null;
@@ -274,7 +274,7 @@ export class Session {
         this.#apply(message);
         const now = message.data.name;
         if (before === undefined || now === undefined || before === now) return;
-        renameHostToken(before, now);
+        renameRoom(before, now);
         if (this.#wish) this.#wish.roomName = now;
         this.onrenamed(now);
         return;
@@ -363,6 +363,7 @@ export class Session {
     this.#apply(message);
     this.#seat = you.sessionId;
     this.#resume = resume ?? "";
+    if (message.data.invite) keepReturn(this.#wish.roomName, message.data.invite, invitationTo(this.#wish.roomName).invite);
     if (you.role === "viewer") this.#showNothing();
     // Newcomers begin silent where people may not unmute themselves; whoever comes back may go on speaking.
     else if (!again && !mayShow(this.state.peek(), "mic")) this.#silence("mic");
@@ -395,6 +396,11 @@ export class Session {
         this.#shown = "";
         if (shown === "host") {
           this.#vain.set(roomName, hostToken(roomName));
+          this.#login();
+          return;
+        }
+        if (shown === "return") {
+          forgetReturn(roomName);
           this.#login();
           return;
         }
@@ -458,8 +464,9 @@ export class Session {
     // A token says more than an invitation, which is not used up then.
     const kept = hostToken(roomName);
     const own = this.#vain.get(roomName) === kept ? "" : kept;
-    const { invite = "", token = own } = invitationTo(roomName);
-    this.#shown = token && token === own ? "host" : token || invite ? "invitation" : "";
+    const { invite: link = "", token = own } = invitationTo(roomName);
+    const invite = returnTo(roomName, link) || link;
+    this.#shown = token ? (token === own ? "host" : "invitation") : !invite ? "" : invite === link ? "invitation" : "return";
     const secrets = token ? { token } : invite ? { invite } : {};
     const resuming = this.#resume ? { resume: this.#resume, seq: lastSeq(this.state.peek().chat) } : {};
     this.socket.send({

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DisplayName, RoomId, RoomName, SessionId};
+use crate::id::{DisplayName, InviteId, RoomId, RoomName, SessionId};
 use crate::message::Role;
 
 /// The longest token that is read, in bytes: two names of 64 characters at their widest, the rest, and
@@ -33,6 +33,9 @@ pub struct Claims {
     /// The session it belongs to, for a member's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
+    /// The invitation by which the session came, for a token to return with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inv: Option<InviteId>,
     /// What the person is called, if the maker of the token says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<DisplayName>,
@@ -54,9 +57,20 @@ pub enum Kind {
     Guest,
     /// Speaks to the HTTP API for a session, as long as that sits in the room.
     Member,
+    /// Stands for an invitation at the door, for the session that has used it.
+    Return,
 }
 
 impl Claims {
+    /// Whether the token by itself lets people in.
+    #[must_use]
+    pub fn opens_doors(&self) -> bool {
+        match self.kind {
+            Kind::Host | Kind::Guest => true,
+            Kind::Member | Kind::Return => false,
+        }
+    }
+
     /// Whether the token is for this room. A kept room is known by its id, whatever it is called now,
     /// and a new one of the same name is another; a room that is not kept is known by its name.
     #[must_use]
@@ -146,6 +160,7 @@ mod tests {
             room: "Tea".parse().unwrap(),
             rid: Some(RoomId::new(7)),
             sid: None,
+            inv: None,
             name: Some("Ann".parse().unwrap()),
             role: Role::Host,
             exp: NOW / 1000 + 60,
@@ -170,6 +185,7 @@ mod tests {
             room: wide.parse().unwrap(),
             name: Some(wide.parse().unwrap()),
             sid: Some(SessionId::random()),
+            inv: Some(InviteId::random()),
             rid: Some(RoomId::new(i64::MAX)),
             ..claims()
         };

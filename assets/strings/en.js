@@ -329,6 +329,7 @@ export default {
   "invite.once": "once",
   "invite.any": "any number of times",
   "invite.used": "used {n} times",
+  "invite.usedUp": "used, for whoever has used it alone",
   "invite.until": "until {date}",
   "invite.revoke": "Revoke",
   "invite.revokeOne": "Revoke the link: {what}",

@@ -329,6 +329,7 @@ export default {
   "invite.once": "한 번",
   "invite.any": "횟수 제한 없음",
   "invite.used": "{n}번 쓰임",
+  "invite.usedUp": "이미 쓰임, 쓴 사람만",
   "invite.until": "{date}까지",
   "invite.revoke": "취소",
   "invite.revokeOne": "링크 취소: {what}",

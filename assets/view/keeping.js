@@ -218,10 +218,10 @@ export function Invitations({ app, onclose }) {
     <//>`;
 }
 
-/** @param {import("../api.js").Invite} invite */
-const isGood = ({ uses, used, expires, revoked }) => revoked === null && (uses === null || used < uses) && (expires === null || expires > Date.now());
+/** One that is used up still lets those back in who have used it. @param {import("../api.js").Invite} invite */
+const isGood = ({ expires, revoked }) => revoked === null && (expires === null || expires > Date.now());
 
 /** @param {import("../api.js").Invite} invite */
 const words = ({ role, uses, used, expires }) => [
-  role === "viewer" ? t("people.viewer") : t(`invite.role.${role}`), uses === 1 ? t("invite.once") : t("invite.any"), ...(used && uses !== 1 ? [t("invite.used", { n: used })] : []), ...(expires ? [t("invite.until", { date: date(expires) })] : []),
+  role === "viewer" ? t("people.viewer") : t(`invite.role.${role}`), uses !== 1 ? t("invite.any") : used ? t("invite.usedUp") : t("invite.once"), ...(used && uses !== 1 ? [t("invite.used", { n: used })] : []), ...(expires ? [t("invite.until", { date: date(expires) })] : []),
 ].join(" · ");

@@ -113,7 +113,7 @@ impl Api {
                     Some(info) if info.room == *name => Ok(Standing::Seat { session, info }),
                     _ => Err(Problem::denied("You are not in this room.")),
                 },
-                (Kind::Guest | Kind::Member, _) => Err(Problem::denied(
+                (Kind::Guest | Kind::Member | Kind::Return, _) => Err(Problem::denied(
                     "This token is for entering the room; once there, you get another.",
                 )),
             },

@@ -188,6 +188,7 @@ impl Api {
             room: name.clone(),
             rid: Some(kept.id),
             sid: None,
+            inv: None,
             name: None,
             role: Role::Host,
             exp: ask.now / 1000 + HOST_TOKEN_SECONDS,

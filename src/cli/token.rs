@@ -135,6 +135,7 @@ async fn print(command: &TokenCommand, config: Config) -> Result<(), String> {
         room: command.room.clone(),
         rid,
         sid: None,
+        inv: None,
         name: command.name.clone(),
         role: command.role,
         exp: now() / 1000 + command.expires,

@@ -617,6 +617,9 @@ pub struct Welcome<'a> {
     pub resume: &'a str,
     /// What to show to the HTTP API.
     pub api: &'a ApiGrant,
+    /// What to send as `invite` the next time, for whoever came by an invitation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invite: Option<&'a str>,
 }
 
 /// A token for the HTTP API, and how long it holds.

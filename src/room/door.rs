@@ -1,7 +1,7 @@
 //! How a room lets someone in.
 
 use super::{Room, Rooms, kick};
-use crate::id::{PeerId, RoomName, SessionId, Source};
+use crate::id::{InviteId, PeerId, RoomName, SessionId, Source};
 use crate::message::{ErrorType, Refusal, Role};
 
 pub(super) const FULL: Refusal = Refusal::new(ErrorType::Full, "This room is full.");
@@ -24,16 +24,28 @@ pub(super) enum Pass {
     None,
     /// The right password.
     Password,
-    /// An invitation, or a token that somebody with a right to do so has made.
+    /// An invitation, used now or before.
+    Invite {
+        /// Which.
+        id: InviteId,
+        /// As what the person comes.
+        role: Role,
+    },
+    /// A token that somebody with a right to do so has made.
     Card {
         /// As what the person comes.
         role: Role,
         /// It also opens a locked room.
         opens_lock: bool,
     },
-    /// The token of a seat from before a restart, in a room that has outlived it; and a role, if a room token
-    /// came along. Whoever sat in a locked room goes on sitting there.
-    Seat(Option<Role>),
+    /// The token of a seat from before a restart, in a room that has outlived it. Whoever sat in a locked room goes
+    /// on sitting there.
+    Seat {
+        /// As what, if something that came along says so.
+        role: Option<Role>,
+        /// The invitation by which the person came, if that was shown too.
+        invite: Option<InviteId>,
+    },
 }
 
 impl Pass {
@@ -41,22 +53,34 @@ impl Pass {
     pub(super) fn role(self) -> Option<Role> {
         match self {
             Self::None | Self::Password => None,
-            Self::Card { role, .. } => Some(role),
-            Self::Seat(role) => role,
+            Self::Invite { role, .. } | Self::Card { role, .. } => Some(role),
+            Self::Seat { role, .. } => role,
+        }
+    }
+
+    /// The invitation by which someone comes.
+    pub(super) fn invite(self) -> Option<InviteId> {
+        match self {
+            Self::Invite { id, .. } => Some(id),
+            Self::Seat { invite, .. } => invite,
+            Self::None | Self::Password | Self::Card { .. } => None,
         }
     }
 
     fn opens_lock(self) -> bool {
         match self {
             Self::Card { opens_lock, .. } => opens_lock,
-            Self::Seat(_) => true,
-            Self::None | Self::Password => false,
+            Self::Seat { .. } => true,
+            Self::None | Self::Password | Self::Invite { .. } => false,
         }
     }
 
     /// Whether someone who could be sent away has said that this person may come.
     fn is_known(self) -> bool {
-        matches!(self, Self::Card { .. } | Self::Seat(_))
+        matches!(
+            self,
+            Self::Invite { .. } | Self::Card { .. } | Self::Seat { .. }
+        )
     }
 }
 
@@ -74,6 +98,9 @@ impl Room {
                 .is_some_and(|kept| kept.has_banned(session, source));
         if is_banned {
             Some(kick::BANNED)
+        } else if self.seat(session).is_some() {
+            // It needs no other.
+            None
         } else if self.state.locked && !pass.opens_lock() {
             Some(LOCKED)
         } else if self.is_full() {
@@ -90,7 +117,7 @@ impl Room {
 }
 
 impl Rooms {
-    /// How the room's door is for `session`, which has no seat in it.
+    /// How the room's door is for `session`.
     pub(super) fn door(
         &self,
         peer: PeerId,

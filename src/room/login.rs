@@ -1,9 +1,12 @@
 //! Someone asks for a seat.
 
 use super::door::Pass;
-use super::{Effect, Moment, News, Peer, Presence, Room, Rooms, Seat, Want, Wish, resume, status};
-use crate::id::{DisplayName, PeerId, SessionId};
+use super::{
+    Effect, Invitation, Moment, News, Peer, Presence, Room, Rooms, Seat, Want, Wish, resume, status,
+};
+use crate::id::{DisplayName, InviteId, PeerId, SessionId};
 use crate::message::{ErrorType, Login, Newcomer, Refusal, Role, Status, ToPeer};
+use crate::token;
 
 /// Said to whoever talks before sitting down.
 pub(super) const NOT_SEATED: Refusal = Refusal::new(ErrorType::Unauthorized, "Join a room first.");
@@ -13,14 +16,39 @@ pub(super) struct Entrance {
     pub(super) login: Login,
     /// The seat from before a restart that the person wants back.
     pub(super) back: Option<resume::Token>,
+    /// The invitation shown is one that the person has used before.
+    pub(super) again: Option<Again>,
+}
+
+/// Someone who came by an invitation before.
+#[derive(Clone, Copy)]
+pub(super) struct Again {
+    pub(super) invite: InviteId,
+    /// As whom: so a use is one seat at a time, and whoever was banned stays it.
+    pub(super) session: SessionId,
 }
 
 impl Entrance {
+    /// Whom the person was before, if that matters at the door.
+    pub(super) fn was(&self) -> Option<SessionId> {
+        let back = self.back.map(|token| token.session);
+        back.or(self.again.map(|again| again.session))
+    }
+
     /// What the store is to look for. Whoever shows a token or had a seat needs nothing else; who has an
-    /// invitation needs no password.
+    /// invitation needs no password. On the way back an invitation is not used, but one used before says as what the
+    /// person sat there.
     pub(super) fn wish(&self) -> Wish {
         let is_stranger = self.login.token.is_none() && self.back.is_none();
-        let invite = self.login.invite.clone().filter(|_| is_stranger);
+        let invite = match self.again {
+            Some(again) => Some(Invitation::Used(again.invite)),
+            None => self
+                .login
+                .invite
+                .clone()
+                .filter(|_| is_stranger)
+                .map(Invitation::Secret),
+        };
         let tries = is_stranger && invite.is_none();
         Wish {
             room: self.login.room.clone(),
@@ -50,29 +78,56 @@ impl Rooms {
             return self.welcome(peer, session, now);
         }
         self.stop_waiting(peer);
-        self.enter(peer, Entrance { login, back: None }, now);
+        let entrance = self.entrance(login, None, now);
+        self.enter(peer, entrance, now);
+    }
+
+    pub(super) fn entrance(
+        &self,
+        login: Login,
+        back: Option<resume::Token>,
+        now: Moment,
+    ) -> Entrance {
+        // What is none of this is taken for the secret of a link, which the store will not find.
+        let shown = login.invite.as_deref().filter(|_| login.token.is_none());
+        let again = shown
+            .and_then(|shown| self.cards.read(shown, now.unix_ms).ok())
+            .filter(|claims| claims.kind == token::Kind::Return)
+            .and_then(|claims| {
+                Some(Again {
+                    invite: claims.inv?,
+                    session: claims.sid?,
+                })
+            })
+            // It goes with its own session alone.
+            .filter(|again| back.is_none_or(|token| token.session == again.session));
+        Entrance { login, back, again }
     }
 
     /// Gives a seat to someone for whom the door is open.
     pub(super) fn sit_down_anew(
         &mut self,
         peer: PeerId,
-        login: Login,
-        back: Option<resume::Token>,
+        entrance: Entrance,
         pass: Pass,
         now: Moment,
     ) {
+        let Entrance { login, back, again } = entrance;
         let Some(session) = self.peers.get(&peer).map(|peer| peer.session) else {
             return;
         };
         // An old seat is given up only now that the new one is certain.
-        let (session, generations) = match back {
-            None => {
+        let (session, generations) = match (back, again) {
+            (None, None) => {
                 self.end_seat(session);
                 (session, resume::Generations::first())
             }
+            (None, Some(again)) => {
+                self.take_session(peer, again.session);
+                (again.session, resume::Generations::first())
+            }
             // The same id, so that connections between people, which know each other by it, simply go on.
-            Some(token) => {
+            (Some(token), _) => {
                 self.move_session(peer, token.session);
                 (token.session, token.generations())
             }
@@ -83,7 +138,7 @@ impl Rooms {
             ..login
         };
         let (seq, has_returned) = (login.seq, back.is_some());
-        self.sit_down(peer, session, login, generations, pass.role(), now);
+        self.sit_down(peer, session, login, generations, pass, now);
         if has_returned {
             self.catch_up(peer, session, resume::Missed::default(), seq, now);
         }
@@ -95,7 +150,7 @@ impl Rooms {
         self.cards.read(token, now.unix_ms).ok()?.name
     }
 
-    /// Gives `session` a new seat at the end of the table, in this role if one is given. That there is a seat left is
+    /// Gives `session` a new seat at the end of the table, for what was shown at the door. That there is a seat left is
     /// seen to before.
     pub(super) fn sit_down(
         &mut self,
@@ -103,7 +158,7 @@ impl Rooms {
         session: SessionId,
         login: Login,
         resume: resume::Generations,
-        role: Option<Role>,
+        pass: Pass,
         now: Moment,
     ) {
         let Some(Peer { page, source, .. }) = self.peers.get(&peer) else {
@@ -116,7 +171,7 @@ impl Rooms {
             .entry(login.room.clone())
             .or_insert_with(|| Room::ad_hoc(login.room.clone(), capacity));
         let name = free_name(login.name, &room.seats);
-        let role = match role {
+        let role = match pass.role() {
             // A room that nobody was made host of has its first person.
             _ if room.seats.is_empty() && room.id().is_none() => Role::Host,
             Some(role) => role,
@@ -144,6 +199,7 @@ impl Rooms {
             role,
             joined: now.unix_ms,
             page,
+            invite: pass.invite(),
             source,
             status: page.then(Status::default),
             muting: status::Muting::default(),

@@ -46,8 +46,17 @@ pub struct Wish {
     pub room: RoomName,
     /// A password to try, if the room has one. It is not to be looked at when there is an invitation.
     pub password: Option<String>,
-    /// The secret of an invitation to use once.
-    pub invite: Option<String>,
+    /// An invitation.
+    pub invite: Option<Invitation>,
+}
+
+/// How someone shows an invitation.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Invitation {
+    /// By the secret of its link: it is to be used once.
+    Secret(String),
+    /// As one who has used it before; that costs no use.
+    Used(InviteId),
 }
 
 impl fmt::Debug for Wish {
@@ -81,12 +90,14 @@ pub enum Shown {
     RightPassword,
     /// Another.
     WrongPassword,
-    /// An invitation, which was used.
+    /// An invitation.
     Invite {
         /// Which.
         id: InviteId,
         /// As what it lets people in.
         role: Role,
+        /// The person has used it before; else it was used now.
+        again: bool,
     },
     /// An invitation that is no good.
     NoInvite,
@@ -180,7 +191,7 @@ impl Rooms {
             }
             What::Enter(entrance) => {
                 let session = self.peers.get(&peer).map(|peer| peer.session);
-                let moved = entrance.back.map(|token| token.session);
+                let moved = entrance.was();
                 let room = entrance.login.room.clone();
                 self.enter_found(peer, *entrance, found, now);
                 let has_seat = [session, moved]
@@ -233,12 +244,14 @@ impl Rooms {
             }
         };
         match shown {
+            // The seat outlives the invitation, but says no more as what the person came.
+            Some(Shown::NoInvite) | None if entrance.back.is_some() => {}
             Some(Shown::NoInvite) => return self.refuse(peer, NO_INVITE),
             None if wish.invite.is_some() => return self.refuse(peer, NO_INVITE),
             Some(Shown::WrongPassword) => {
                 // Whoever may not come in anyway learns that, and nothing of the password.
-                let refusal = self.refusal_of(peer, &entrance).unwrap_or(WRONG_PASSWORD);
-                return self.refuse(peer, refusal);
+                let refusal = self.refusal_of(peer, &entrance, Pass::None);
+                return self.refuse(peer, refusal.unwrap_or(WRONG_PASSWORD));
             }
             _ => {}
         }
@@ -248,11 +261,12 @@ impl Rooms {
         }
     }
 
-    /// Why this person does not get in, whatever the password is.
-    pub(super) fn refusal_of(&self, peer: PeerId, entrance: &Entrance) -> Option<Refusal> {
+    /// Why this person does not get in, whatever the store says of password or invitation.
+    fn refusal_of(&self, peer: PeerId, entrance: &Entrance, pass: Pass) -> Option<Refusal> {
         let asking = self.peers.get(&peer)?;
         let room = self.rooms.get(&entrance.login.room)?;
-        room.refusal_at_the_door(asking.session, asking.source, Pass::None)
+        let session = entrance.was().unwrap_or(asking.session);
+        room.refusal_at_the_door(session, asking.source, pass)
     }
 
     /// What someone has shown, the room being as it is.
@@ -262,13 +276,13 @@ impl Rooms {
         shown: Option<Shown>,
         now: Moment,
     ) -> Result<Pass, Refusal> {
-        let Entrance { login, back } = entrance;
+        let Entrance { login, back, .. } = entrance;
         let kept = self.rooms.get(&login.room).and_then(super::Room::id);
         let card = match &login.token {
             None => None,
             Some(token) => {
                 let claims = self.cards.read(token, now.unix_ms).map_err(|_| NO_TOKEN)?;
-                if claims.kind == token::Kind::Member || !claims.is_for(&login.room, kept) {
+                if !claims.opens_doors() || !claims.is_for(&login.room, kept) {
                     return Err(NO_TOKEN);
                 }
                 Some(claims)
@@ -279,7 +293,11 @@ impl Rooms {
                 return Err(resume::SEAT_GONE);
             }
             if kept.is_some() {
-                return Ok(Pass::Seat(card.map(|claims| claims.role)));
+                let (role, invite) = match shown {
+                    Some(Shown::Invite { id, role, .. }) => (Some(role), Some(id)),
+                    _ => (card.map(|claims| claims.role), None),
+                };
+                return Ok(Pass::Seat { role, invite });
             }
         }
         if let Some(claims) = card {
@@ -289,27 +307,27 @@ impl Rooms {
             });
         }
         Ok(match shown {
-            Some(Shown::Invite { role, .. }) => Pass::Card {
-                role,
-                opens_lock: false,
-            },
+            Some(Shown::Invite { id, role, .. }) => Pass::Invite { id, role },
             Some(Shown::RightPassword) => Pass::Password,
             _ => Pass::None,
         })
     }
 
     fn go_through(&mut self, peer: PeerId, entrance: Entrance, pass: Pass, now: Moment) {
-        let Entrance { login, back } = entrance;
         let Some(asking) = self.peers.get(&peer) else {
             return;
         };
-        let session = back.map_or(asking.session, |token| token.session);
-        if let (Some(_), Some(sealed)) = (back, &login.resume)
+        let session = entrance.was().unwrap_or(asking.session);
+        let login = &entrance.login;
+        if let (Some(_), Some(sealed)) = (entrance.back, &login.resume)
             && self.seated.contains_key(&session)
         {
             // Another socket of the same person was faster.
-            let sealed = sealed.clone();
-            return self.resume(peer, &sealed, &login, now);
+            return self.resume(peer, sealed, login, now);
+        }
+        if entrance.again.is_some() && self.seated.get(&session) == Some(&login.room) {
+            // The page was closed and the seat is still kept, or the person sits there on another device.
+            return self.take_up_again(peer, session, login.seq, now);
         }
         match self.door(peer, session, &login.room, pass) {
             Err(refusal) => self.refuse(peer, refusal),
@@ -317,10 +335,10 @@ impl Rooms {
             Ok(Door::Ajar) => {
                 if let Some(asking) = self.peers.get(&peer) {
                     let session = asking.session;
-                    self.knock(peer, session, login.without_secrets(), now);
+                    self.knock(peer, session, entrance.login.without_secrets(), now);
                 }
             }
-            Ok(Door::Open) => self.sit_down_anew(peer, login, back, pass, now),
+            Ok(Door::Open) => self.sit_down_anew(peer, entrance, pass, now),
         }
     }
 
@@ -330,17 +348,17 @@ impl Rooms {
             return self.look_up_door(peer, entrance, now);
         };
         let wish = entrance.wish();
-        if wish.invite.is_some() && room.id().is_none() {
-            return self.refuse(peer, NO_INVITE);
-        }
         let pass = match self.pass(&entrance, None, now) {
             Err(refusal) => return self.refuse(peer, refusal),
             Ok(pass) => pass,
         };
+        if wish.invite.is_some() && room.id().is_none() {
+            return self.refuse(peer, NO_INVITE);
+        }
         let tries_password = room.asks_for_password(pass) && wish.password.is_some();
         if wish.invite.is_some() || tries_password {
             // An invitation is not used up, and no password tried, at a door that stays closed.
-            return match self.refusal_of(peer, &entrance) {
+            return match self.refusal_of(peer, &entrance, pass) {
                 Some(refusal) => self.refuse(peer, refusal),
                 None => self.look_up_door(peer, entrance, now),
             };
@@ -371,10 +389,13 @@ impl What {
     }
 }
 
+/// The invitation that was used in vain, should this lead to no seat.
 fn invite_in(found: &Result<Found, Trouble>) -> Option<InviteId> {
     match found {
         Ok(Found::Kept {
-            shown: Shown::Invite { id, .. },
+            shown: Shown::Invite {
+                id, again: false, ..
+            },
             ..
         }) => Some(*id),
         _ => None,

@@ -52,7 +52,7 @@ use allowance::Allowance;
 pub use file::TakenAway;
 pub use keep::{Job, Kept, Original, Outcome, Trouble};
 pub use kept::{Banned, Record};
-pub use look_up::{Found, Shown, Wish};
+pub use look_up::{Found, Invitation, Shown, Wish};
 pub use news::{News, Place};
 pub use questions::SeatInfo;
 pub use reading::{Page, Query, Recalled};
@@ -66,6 +66,9 @@ pub const AWAY: Duration = Duration::from_secs(60);
 pub const AWAY_AFTER_UNLOAD: Duration = Duration::from_secs(15);
 /// How long a token for the HTTP API holds: longer than any call. It is worth nothing without its seat.
 pub const API_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long whoever came by an invitation may stay away and come back with what is told in `room`: from one
+/// term to the next. It ends with the invitation in any case.
+pub const RETURN_TTL: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How many seats are kept for people away from one address. Sockets are limited by address and seats
 /// are not, so without this one program could fill the memory, and rooms, by breaking off again and again.
 pub const AWAY_PER_SOURCE_MAX: usize = 500;
@@ -229,6 +232,8 @@ pub struct Seating {
     pub resume: String,
     /// The token for the HTTP API.
     pub api: ApiGrant,
+    /// What to show at the door the next time, if this one came by an invitation.
+    pub invite: Option<String>,
 }
 
 /// How much there is at the moment, for the operator's gauges.
@@ -304,6 +309,8 @@ struct Seat {
     /// Milliseconds since 1970.
     joined: u64,
     page: bool,
+    /// The invitation by which the person came.
+    invite: Option<InviteId>,
     /// Where the person came from last.
     source: Source,
     status: Option<Status>,
@@ -624,6 +631,14 @@ impl Room {
                 &self.sealed_as,
             ),
             api: self.api_grant(own, cards, now),
+            invite: own.invite.map(|id| {
+                cards.mint(&Claims {
+                    inv: Some(id),
+                    exp: now.unix_ms / 1000 + RETURN_TTL.as_secs(),
+                    kind: token::Kind::Return,
+                    ..self.member(own, now)
+                })
+            }),
         }))
     }
 
@@ -639,6 +654,7 @@ impl Room {
             room: self.state.name.clone(),
             rid: self.id(),
             sid: Some(seat.session),
+            inv: None,
             name: Some(seat.name.clone()),
             role: seat.role,
             exp: now.unix_ms / 1000 + API_TTL.as_secs(),

@@ -13,8 +13,7 @@ use ring::hmac;
 
 use super::kick::Return;
 use super::leave::one_fewer;
-use super::login::Entrance;
-use super::{Effect, Moment, Presence, Rooms, reading};
+use super::{Effect, Moment, Peer, Presence, Rooms, reading};
 use crate::id::{PeerId, RoomId, RoomName, SessionId};
 use crate::message::{ErrorType, Login, Refusal, Text};
 
@@ -293,9 +292,6 @@ impl Missed {
 
 impl Rooms {
     pub(super) fn resume(&mut self, peer: PeerId, token: &str, login: &Login, now: Moment) {
-        let Some(source) = self.peers.get(&peer).map(|peer| peer.source) else {
-            return;
-        };
         // A room that was renamed is known by both names to those in it.
         let sealed_as = self.rooms.get(&login.room).map(|room| &room.sealed_as);
         let token = self
@@ -321,6 +317,39 @@ impl Rooms {
         let Some(generations) = seat.resume.after_using(token.generation) else {
             return self.refuse(peer, SEAT_GONE);
         };
+        self.take_up(peer, session, generations, login.seq, now);
+    }
+
+    /// The person whose seat this is has come by another way than by its token.
+    pub(super) fn take_up_again(
+        &mut self,
+        peer: PeerId,
+        session: SessionId,
+        seq: Option<u64>,
+        now: Moment,
+    ) {
+        let seat = self.seat_of(session);
+        if let Some(generations) = seat.and_then(|seat| seat.resume.after_using(seat.resume.issued))
+        {
+            self.take_up(peer, session, generations, seq, now);
+        }
+    }
+
+    /// Gives this socket the seat of `session`.
+    fn take_up(
+        &mut self,
+        peer: PeerId,
+        session: SessionId,
+        generations: Generations,
+        seq: Option<u64>,
+        now: Moment,
+    ) {
+        let Some(source) = self.peers.get(&peer).map(|peer| peer.source) else {
+            return;
+        };
+        let Some(seat) = self.seat_of(session) else {
+            return;
+        };
         seat.resume = generations;
         let held = seat.held.take();
         let was_from = std::mem::replace(&mut seat.source, source);
@@ -334,10 +363,7 @@ impl Rooms {
             }
             Presence::Here(old) => {
                 if old != peer {
-                    // From here on the old socket speaks for nobody.
-                    self.release_reservation(old);
-                    self.peers.remove(&old);
-                    self.effects.push_back(Effect::Replace(old));
+                    self.replace(old);
                 }
                 let mut missed = Missed::default();
                 for text in held.into_iter().flat_map(reading::Held::into_texts) {
@@ -347,7 +373,7 @@ impl Rooms {
             }
         };
         self.welcome(peer, session, now);
-        self.catch_up(peer, session, missed, login.seq, now);
+        self.catch_up(peer, session, missed, seq, now);
         self.announce_away(session, false);
     }
 
@@ -356,10 +382,7 @@ impl Rooms {
         if !self.tokens.is_from_before_a_restart(&token, now) {
             return self.refuse(peer, SEAT_GONE);
         }
-        let entrance = Entrance {
-            login: login.clone(),
-            back: Some(token),
-        };
+        let entrance = self.entrance(login.clone(), Some(token), now);
         self.enter(peer, entrance, now);
     }
 
@@ -372,6 +395,27 @@ impl Rooms {
         if before != session {
             self.end_seat(before);
         }
+    }
+
+    /// From here on this socket alone speaks for `session`; a seat that has elsewhere is given up, and so is its own.
+    pub(super) fn take_session(&mut self, peer: PeerId, session: SessionId) {
+        let speaks = |(&other, known): (&PeerId, &Peer)| {
+            (other != peer && known.session == session).then_some(other)
+        };
+        let others: Vec<PeerId> = self.peers.iter().filter_map(speaks).collect();
+        for other in others {
+            self.stop_waiting(other);
+            self.replace(other);
+        }
+        self.end_seat(session);
+        self.move_session(peer, session);
+    }
+
+    /// From here on the old socket speaks for nobody.
+    fn replace(&mut self, old: PeerId) {
+        self.release_reservation(old);
+        self.peers.remove(&old);
+        self.effects.push_back(Effect::Replace(old));
     }
 
     pub(super) fn catch_up(

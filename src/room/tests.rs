@@ -134,7 +134,8 @@ impl Table {
                     self.resume.insert(number(to), seating.resume.clone());
                     let data = serde_json::json!({
                         "room": seating.room, "you": seating.you,
-                        "participants": seating.participants, "api": seating.api.token,
+                        "participants": seating.participants, "invite": seating.invite,
+                        "api": seating.api.token,
                     });
                     (to, serde_json::json!({"type": "room", "data": data}))
                 }

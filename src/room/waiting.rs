@@ -156,7 +156,7 @@ impl Rooms {
             knocker.session,
             knocker.login,
             first,
-            None,
+            door::Pass::None,
             now,
         );
     }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::unix_ms;
 use crate::id::{InviteId, RoomId};
 use crate::message::{Policy, PolicyChange};
-use crate::room::{Banned, Found, Page, Query, Recalled, Record, Shown, Trouble, Wish};
+use crate::room::{Banned, Found, Invitation, Page, Query, Recalled, Record, Shown, Trouble, Wish};
 use crate::store::password::Passwords;
 use crate::store::{Error, KeptRoom, Message, Store, Window};
 
@@ -45,7 +45,7 @@ impl Desk {
             return Ok(Found::NotKept);
         };
         let shown = match &wish.invite {
-            Some(secret) => self.ask(self.use_invite(room.id, secret)).await?,
+            Some(shown) => self.ask(self.try_invite(room.id, shown)).await?,
             // Hashing has a queue of its own: whoever guesses passwords takes nobody's place here.
             None => self.try_password(&room, wish.password.as_deref()).await?,
         };
@@ -74,11 +74,22 @@ impl Desk {
         Ok(Some((room, bans.collect())))
     }
 
-    async fn use_invite(&self, room: RoomId, secret: &str) -> Result<Shown, Trouble> {
-        match self.store.use_invite(room, secret, unix_ms()).await {
+    async fn try_invite(&self, room: RoomId, shown: &Invitation) -> Result<Shown, Trouble> {
+        let (found, again) = match shown {
+            Invitation::Secret(secret) => {
+                let used = self.store.use_invite(room, secret, unix_ms()).await;
+                (used, false)
+            }
+            Invitation::Used(id) => {
+                let found = self.store.standing_invite(room, *id, unix_ms()).await;
+                (found, true)
+            }
+        };
+        match found {
             Ok(invite) => Ok(Shown::Invite {
                 id: invite.id,
                 role: invite.of.role,
+                again,
             }),
             Err(Error::NotFound) => Ok(Shown::NoInvite),
             Err(error) => Err(trouble(&error)),

@@ -63,7 +63,7 @@ impl ToSocket {
         match self {
             Self::Text(text) => text.size(),
             // Names and statuses; the exact figure does not matter.
-            Self::Welcome(seating) => 512 + seating.participants.len() * 512,
+            Self::Welcome(seating) => 1024 + seating.participants.len() * 512,
             Self::Ice(..) => 512,
             Self::Refuse(_) | Self::Remove => 64,
         }

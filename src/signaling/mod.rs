@@ -416,6 +416,7 @@ fn welcome(seating: &Seating, grant: &IceGrant) -> Text {
             },
             resume: &seating.resume,
             api: &seating.api,
+            invite: seating.invite.as_deref(),
         },
     }
     .text()

@@ -94,6 +94,29 @@ impl Store {
         read_invite(&row)
     }
 
+    /// An invitation of this room that was neither revoked nor is over, even if it is used up: whoever
+    /// has used it may come back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub async fn standing_invite(
+        &self,
+        room: RoomId,
+        id: InviteId,
+        now: u64,
+    ) -> Result<Invite, Error> {
+        let row = sqlx::query(
+            "SELECT * FROM invites WHERE id = $1 AND room = $2 AND revoked IS NULL \
+             AND (expires IS NULL OR expires > $3)",
+        )
+        .bind(id.to_string())
+        .bind(room.number())
+        .bind(number(now))
+        .fetch_one(&self.database.pool)
+        .await?;
+        read_invite(&row)
+    }
+
     /// Gives a use back, when it did not become a seat after all.
     ///
     /// # Errors

@@ -15,6 +15,10 @@ const STEPS: usize = 200;
 /// How long an invitation that is no good any more stays in the list, for people who wonder.
 const INVITE_REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How long an invitation that is used up stays for those who have used it: they may come back that long, and their
+/// pages keep what they come back with no longer either.
+const USED_UP_REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 /// How long an event waits for its receiver to come back.
 const EVENT_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
@@ -94,13 +98,20 @@ impl Store {
         }
         let old = keep.keep_files.map_or(i64::MIN, |keep| before(now, keep));
         swept.files = self.sweep_files(old, before(now, UNFINISHED), now).await?;
-        swept.invites = self
-            .delete(
+        for (statement, remembered) in [
+            (
                 "DELETE FROM invites WHERE id IN (SELECT id FROM invites \
-                 WHERE revoked < $1 OR expires < $1 OR (used >= uses AND created < $1) LIMIT $2)",
-                before(now, INVITE_REMEMBERED),
-            )
-            .await?;
+                 WHERE revoked < $1 OR expires < $1 LIMIT $2)",
+                INVITE_REMEMBERED,
+            ),
+            (
+                "DELETE FROM invites WHERE id IN (SELECT id FROM invites \
+                 WHERE used >= uses AND created < $1 LIMIT $2)",
+                USED_UP_REMEMBERED,
+            ),
+        ] {
+            swept.invites += self.delete(statement, before(now, remembered)).await?;
+        }
         swept.events = self
             .delete(
                 "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created < $1 LIMIT $2)",

@@ -26,6 +26,7 @@ on_both!(
     the_waiting_room_of_a_kept_room_needs_a_host,
     invitations_open_as_often_and_as_long_as_they_say,
     an_invitation_that_gave_no_seat_is_still_good,
+    whoever_used_an_invitation_may_come_back_until_it_is_revoked,
     the_token_for_the_api_comes_anew_with_the_ice_servers,
     a_host_token_is_for_this_room_and_not_for_its_name,
     chat_outlives_a_restart_with_its_changes_and_its_numbers,
@@ -74,6 +75,7 @@ fn token(tokens: &Tokens, room: RoomId, role: Role) -> String {
         room: name("Tea"),
         rid: Some(room),
         sid: None,
+        inv: None,
         name: None,
         role,
         exp: now() / 1000 + 600,
@@ -329,11 +331,53 @@ async fn invitations_open_as_often_and_as_long_as_they_say(place: Place) {
     store.close().await;
 }
 
+async fn whoever_used_an_invitation_may_come_back_until_it_is_revoked(place: Place) {
+    let server = server(&place).await;
+    let store = place.open().await;
+    let mut room = tea();
+    room.settings.password = Some(Passwords::default().hash("sesame").await.unwrap());
+    room.settings.policy = r#"{"waitingRoom":true}"#.to_owned();
+    let id = server.rooms().create(room).await.unwrap().id;
+    let once = invite(&store, id, "once", |invite| {
+        invite.uses = Some(1);
+        invite.role = Role::Host;
+    })
+    .await;
+    let mut ann = server.page().await;
+    ann.enter(login(json!({"invite": "once"}))).await;
+    let again = ann.room["invite"].clone();
+    ann.act("logout", json!({})).await;
+    ann.heard_nothing_else().await;
+    refused(&server, "notfound", json!({"invite": "once"})).await;
+    refused(&server, "unauthorized", json!({"token": again})).await;
+    let back = async |server: &TestServer| {
+        let mut back = server.page().await;
+        back.enter(login(json!({"invite": again}))).await;
+        assert_eq!(back.room["you"]["role"], "host");
+        assert_eq!(back.room["you"]["sessionId"], ann.id);
+        back
+    };
+    let mut first = back(&server).await;
+    // A second page has the seat of the first.
+    let second = back(&server).await;
+    assert_eq!(first.closed_with().await, 4001);
+    let people = server.rooms().people(vec![name("tea")]).await;
+    assert_eq!(people, [1]);
+    drop(second);
+    let server = restart(&place, server).await;
+    drop(back(&server).await);
+    assert_eq!(store.invites(id).await.unwrap()[0].used, 1);
+    store.revoke_invite(id, once, now()).await.unwrap();
+    refused(&server, "notfound", json!({"invite": again})).await;
+    store.close().await;
+}
+
 async fn the_token_for_the_api_comes_anew_with_the_ice_servers(place: Place) {
     let server = server(&place).await;
     let id = keep_tea(&server).await;
     let tokens = room_tokens(&place.dir).unwrap();
     let mut ann = guest(&server, "Ann", &mut []).await;
+    assert!(ann.room.get("invite").is_none(), "she came by none");
     ann.act("ice", json!({})).await;
     let ice = ann.next().await;
     assert_eq!(

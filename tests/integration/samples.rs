@@ -543,6 +543,7 @@ fn every_server_sample_is_said_so() {
             },
             resume: "b5YZ_4uGTQG0LQDPT8lk_wAAAAAAAAAB",
             api: &api,
+            invite: Some("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AQ"),
         },
     };
     assert_eq!(parsed(&welcome.text()), samples.remove("room").unwrap());

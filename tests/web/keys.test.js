@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { forgetHostToken, forgetInvitation, hostToken, invitationTo, keepHostToken, keepInvitation, readInvitation, renameHostToken } from "./typed/keys.js";
+import { forgetHostToken, forgetInvitation, forgetReturn, hostToken, invitationTo, keepHostToken, keepInvitation, keepReturn, readInvitation, renameRoom, returnTo } from "./typed/keys.js";
 
 /** A browser's storage, in memory. */
 class Memory {
@@ -24,7 +24,7 @@ test("a room made here is ours whatever its case, until it is forgotten", () => 
   keepHostToken("Tea", "t1");
   keepHostToken("art", "a1");
   assert.equal(hostToken("tEA"), "t1");
-  renameHostToken("tea", "Coffee");
+  renameRoom("tea", "Coffee");
   assert.deepEqual([hostToken("tea"), hostToken("coffee"), hostToken("art")], ["", "t1", "a1"]);
   forgetHostToken("COFFEE");
   assert.equal(hostToken("coffee"), "");
@@ -34,6 +34,18 @@ test("only so many rooms are remembered, the newest", () => {
   for (let n = 0; n < 120; n += 1) keepHostToken(`r${n}`, `t${n}`);
   assert.equal(hostToken("r0"), "");
   assert.equal(hostToken("r119"), "t119");
+});
+
+test("an invitation that was used here opens its room again, and no other does so in its place", () => {
+  keepReturn("Tea", "r1", "i1");
+  assert.deepEqual([returnTo("tEA"), returnTo("tea", "i1"), returnTo("tea", "i2"), returnTo("art")], ["r1", "r1", "", ""]);
+  keepReturn("tea", "r2");
+  assert.equal(returnTo("tea", "i1"), "r2", "the newest that stands for the same invitation");
+  assert.equal(hostToken("tea"), "");
+  renameRoom("tea", "Coffee");
+  assert.deepEqual([returnTo("tea"), returnTo("coffee", "i1")], ["", "r2"]);
+  forgetReturn("coffee");
+  assert.equal(returnTo("coffee"), "");
 });
 
 test("an invitation is read out of the address, and the rest stays there", () => {

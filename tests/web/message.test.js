@@ -47,7 +47,7 @@ test("each required part of each sample is required: without it the message is r
   for (const file of of("server")) {
     const whole = JSON.parse(sample(file));
     if (typeof whole.data !== "object" || ["ping", "pong", "room-changed"].includes(whole.type)) continue;
-    const optional = new Set(["id", "to", "replyTo", "away", "limits", "resume", "api", "sdpMid", "sdpMLineIndex", "usernameFragment", "camera", "screen"]);
+    const optional = new Set(["id", "to", "replyTo", "away", "limits", "resume", "api", "invite", "sdpMid", "sdpMLineIndex", "usernameFragment", "camera", "screen"]);
     for (const key of Object.keys(whole.data)) {
       if (whole.type === "react" && key === "on") continue;
       if (optional.has(key) && !(whole.type === "status" && key !== "away")) continue;

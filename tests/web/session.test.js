@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { hostToken, invitationTo, keepHostToken, keepInvitation } from "./typed/keys.js";
+import { forgetInvitation, hostToken, invitationTo, keepHostToken, keepInvitation } from "./typed/keys.js";
 import { Session } from "./typed/session.js";
 
 /** The browser's end of a socket whose other end is the test. */
@@ -88,4 +88,26 @@ test("a host token that does not open a room is kept, and not shown at that door
   assert.equal(hostToken("Tea"), "h1");
   keepHostToken("Tea", "h2"); // made anew, by us
   assert.equal(knock().shown.at(-1), "h2");
+});
+
+test("what stands for an invitation is shown in its place, whenever the person comes back, until it opens nothing", () => {
+  keepInvitation("Tea", { invite: "i1" });
+  const line = knock();
+  line.say({ ...WELCOME, data: { ...WELCOME.data, invite: "r1" } });
+  session.leave();
+  assert.deepEqual(knock().shown.at(-1), "r1");
+  forgetInvitation(); // another tab, without the link
+  assert.deepEqual(knock().shown.at(-1), "r1");
+  const last = /** @type {Line} */ (Line.all.at(-1));
+  last.say({ ...WELCOME, data: { ...WELCOME.data, invite: "r2" } });
+  session.leave();
+  keepInvitation("Tea", { invite: "i2" });
+  assert.deepEqual(knock().shown.at(-1), "i2", "another invitation is another");
+  keepInvitation("Tea", { invite: "i1" });
+  const revoked = knock();
+  revoked.refuse("notfound");
+  assert.deepEqual(revoked.shown.slice(-2), ["r2", "i1"]);
+  revoked.refuse("notfound");
+  assert.deepEqual([session.state.value.screen, session.state.value.problem?.type], ["prejoin", "invitation"]);
+  assert.equal(knock().shown.at(-1), "nothing");
 });

@@ -8,6 +8,8 @@ use crate::token::Kind;
 pub(super) struct FakeStore {
     rooms: HashMap<RoomName, (Record, Option<&'static str>)>,
     invites: HashMap<&'static str, (InviteId, Role)>,
+    /// Invitations that were used and neither revoked nor over.
+    used: HashMap<InviteId, Role>,
     /// Questions wait instead of being answered.
     hesitates: bool,
     is_down: bool,
@@ -31,8 +33,19 @@ impl FakeStore {
             return Ok(Found::NotKept);
         };
         let shown = match (&wish.invite, password, &wish.password) {
-            (Some(secret), ..) => match self.invites.remove(secret.as_str()) {
-                Some((id, role)) => Shown::Invite { id, role },
+            (Some(Invitation::Secret(secret)), ..) => match self.invites.remove(secret.as_str()) {
+                Some((id, role)) => {
+                    self.used.insert(id, role);
+                    let again = false;
+                    Shown::Invite { id, role, again }
+                }
+                None => Shown::NoInvite,
+            },
+            (Some(Invitation::Used(id)), ..) => match self.used.get(id) {
+                Some(&role) => {
+                    let (id, again) = (*id, true);
+                    Shown::Invite { id, role, again }
+                }
                 None => Shown::NoInvite,
             },
             (None, Some(password), Some(tried)) if password == tried => Shown::RightPassword,
@@ -67,6 +80,7 @@ fn host_token(table: &Table, role: Role, kind: Kind, rid: RoomId) -> String {
         room: "tea".parse().unwrap(),
         rid: Some(rid),
         sid: None,
+        inv: None,
         name: None,
         role,
         exp: table.now.unix_ms / 1000 + 60,
@@ -242,6 +256,170 @@ fn an_invitation_gives_a_seat_in_its_role_past_password_and_waiting_room() {
         ["waiting"],
         "a password is no invitation"
     );
+}
+
+/// Somebody at socket 1 has used the invitation `a` for hosts into a room with a password, in which a host sits at
+/// socket 9; what to come back with.
+fn with_invited() -> (Table, InviteId, String) {
+    let mut table = Table::new();
+    table.put(record("tea"), Some("sesame"));
+    table.enter_as_host(9, "Host");
+    let id = InviteId::random();
+    table.store.invites.insert("a", (id, Role::Host));
+    table.source = source(1);
+    table.enter(1, "Ann", json!({"invite": "a"}));
+    let invite = table.told(1, "room")["invite"].as_str().unwrap().to_owned();
+    table.forget_all();
+    (table, id, invite)
+}
+
+#[test]
+fn whoever_used_an_invitation_comes_back_by_it_as_before() {
+    let (mut table, id, again) = with_invited();
+    let session = table.id(1);
+    table.act(1, "logout", json!({}));
+    table.source = source(2);
+    table.enter(2, "Eve", json!({"invite": "a"}));
+    assert_eq!(table.refused(2), "notfound", "used");
+    table.ask(2, "Ann", json!({"invite": again}));
+    let room = table.told(2, "room");
+    assert_eq!(room["you"]["role"], "host");
+    assert_eq!(room["you"]["sessionId"], session, "the same person");
+    assert_eq!(table.gave_back(), 0);
+    // What is told now is as good, and nothing of it outlives the invitation.
+    let newer = room["invite"].as_str().unwrap().to_owned();
+    table.act(2, "logout", json!({}));
+    table.ask(2, "Ann", json!({"invite": newer}));
+    assert_eq!(table.told(2, "room")["you"]["sessionId"], session);
+    table.act(2, "logout", json!({}));
+    table.store.used.remove(&id);
+    for shown in [again, newer] {
+        table.ask(2, "Ann", json!({"invite": shown}));
+        assert_eq!(table.refused(2), "notfound", "revoked");
+    }
+}
+
+#[test]
+fn a_use_of_an_invitation_is_one_seat_at_a_time() {
+    let (mut table, _, again) = with_invited();
+    let session = table.id(1);
+    // Where the person still sits: this socket has the seat now, and nobody else hears of it.
+    table.source = source(2);
+    table.enter(2, "Ann", json!({"invite": again}));
+    assert_eq!(table.told(2, "room")["you"]["sessionId"], session);
+    assert!(table.other.contains(&Effect::Replace(PeerId::new(1))));
+    assert!(table.heard_types(9).iter().all(|kind| kind == "status"));
+    assert_eq!(table.rooms.people(&"tea".parse().unwrap()), 2);
+    // Where the page was closed and the seat is kept, though the door was locked meanwhile.
+    table.gone(2, Departure::Unloaded);
+    table.act(9, "lock", json!({"locked": true}));
+    table.kept(Ok(Outcome::Done));
+    table.enter(3, "Ann", json!({"invite": again}));
+    assert_eq!(table.told(3, "room")["you"]["sessionId"], session);
+    // Without a seat the lock counts.
+    table.act(3, "logout", json!({}));
+    table.ask(3, "Ann", json!({"invite": again}));
+    assert_eq!(table.refused(3), "locked");
+    table.act(9, "lock", json!({"locked": false}));
+    table.kept(Ok(Outcome::Done));
+    // Or in another room: nobody is in two.
+    table.ask(3, "Ann", json!({"invite": again}));
+    table.login(3, "coffee", "Ann");
+    table.forget_all();
+    table.enter(4, "Ann", json!({"invite": again}));
+    assert_eq!(table.told(4, "room")["you"]["sessionId"], session);
+    assert!(table.other.contains(&Effect::Replace(PeerId::new(3))));
+    assert_eq!(table.rooms.people(&"coffee".parse().unwrap()), 0);
+    assert_eq!(table.rooms.people(&"tea".parse().unwrap()), 2);
+}
+
+#[test]
+fn who_waits_elsewhere_as_somebody_who_is_back_waits_no_longer() {
+    let (mut table, _, again) = with_invited();
+    table.join(5, "coffee", "Cid");
+    table.act(5, "policy", json!({"waitingRoom": true}));
+    table.login(1, "coffee", "Ann");
+    table.forget_all();
+    table.enter(2, "Ann", json!({"invite": again}));
+    assert_eq!(table.told(2, "room")["you"]["role"], "host");
+    assert_eq!(table.heard_types(5), ["logout"]);
+    let ann = table.id(1);
+    table.act(5, "admit", json!({"sessionId": ann}));
+    assert_eq!(table.refused(5), "notfound");
+    assert_eq!(table.rooms.people(&"tea".parse().unwrap()), 2);
+}
+
+#[test]
+fn whoever_was_banned_does_not_come_back_by_an_invitation_from_elsewhere() {
+    let (mut table, _, again) = with_invited();
+    let ann = table.id(1);
+    table.act(9, "kick", json!({"sessionId": ann, "ban": true}));
+    table.kept(Ok(Outcome::Done));
+    table.source = source(2);
+    table.enter(2, "Ann", json!({"invite": again}));
+    assert_eq!(table.refused(2), "banned");
+    // Also when the room begins anew, with what the store knows.
+    table.act(9, "logout", json!({}));
+    let bans = vec![Banned {
+        session: ann.parse().unwrap(),
+        source: None,
+    }];
+    table.put(
+        Record {
+            bans,
+            ..record("tea")
+        },
+        Some("sesame"),
+    );
+    table.ask(2, "Ann", json!({"invite": again}));
+    assert_eq!(table.refused(2), "banned");
+}
+
+#[test]
+fn what_an_invitation_was_used_by_is_for_its_door_alone_and_ends() {
+    let (mut table, _, again) = with_invited();
+    table.act(1, "logout", json!({}));
+    table.enter(2, "Ann", json!({"token": again}));
+    assert_eq!(table.refused(2), "unauthorized", "no room token");
+    let member = host_token(&table, Role::Host, Kind::Member, ID);
+    let without = host_token(&table, Role::Host, Kind::Return, ID);
+    for other in [member, without, format!("{again}A")] {
+        table.ask(2, "Ann", json!({"invite": other}));
+        assert_eq!(table.refused(2), "notfound");
+    }
+    let ttl = u64::try_from(RETURN_TTL.as_millis()).unwrap();
+    table.now.unix_ms += ttl - 1000;
+    table.ask(2, "Ann", json!({"invite": again}));
+    assert_eq!(table.heard_types(2), ["joined", "room"]);
+    table.act(2, "logout", json!({}));
+    table.now.unix_ms += 1000;
+    table.ask(2, "Ann", json!({"invite": again}));
+    assert_eq!(table.refused(2), "notfound");
+}
+
+#[test]
+fn after_a_restart_an_invitation_says_again_as_what_somebody_came() {
+    for (is_revoked, role) in [(false, "host"), (true, "guest")] {
+        let (mut table, id, again) = with_invited();
+        let (session, resume) = (table.id(1), table.resume[&1].clone());
+        if is_revoked {
+            table.store.used.remove(&id);
+        }
+        table.restart();
+        let with = json!({"invite": again, "resume": resume});
+        table.enter(2, "Ann", with);
+        let room = table.told(2, "room");
+        assert_eq!(room["you"]["sessionId"], session, "the seat stays");
+        assert_eq!(room["you"]["role"], role);
+        assert_eq!(room["invite"].is_string(), !is_revoked);
+    }
+    // Another's seat does not get it.
+    let (mut table, _, again) = with_invited();
+    table.enter(2, "Bob", json!({"password": "sesame"}));
+    let resume = table.resume[&2].clone();
+    table.restart();
+    table.enter(3, "Bob", json!({"invite": again, "resume": resume}));
+    assert_eq!(table.told(3, "room")["you"]["role"], "guest");
 }
 
 #[test]

@@ -237,6 +237,9 @@ async fn the_last_use_of_an_invitation_is_for_one(place: Place) {
     store.give_back_invite(made).await.unwrap();
     assert!(store.use_invite(id, "open", NOW).await.is_ok());
     assert!(store.use_invite(id, "open", NOW).await.is_err());
+    let standing = store.standing_invite(id, made, NOW).await.unwrap();
+    assert_eq!((standing.id, standing.used), (made, 1), "used up");
+    assert!(store.standing_invite(other, made, NOW).await.is_err());
 }
 
 async fn an_invitation_ends_by_date_and_by_revoking(place: Place) {
@@ -248,7 +251,7 @@ async fn an_invitation_ends_by_date_and_by_revoking(place: Place) {
         expires: Some(NOW + 10),
         ..invite(id)
     };
-    store.invite(&dated, "dated").await.unwrap();
+    let dated_id = store.invite(&dated, "dated").await.unwrap();
     assert_eq!(
         store
             .use_invite(id, "dated", NOW + 9)
@@ -259,6 +262,8 @@ async fn an_invitation_ends_by_date_and_by_revoking(place: Place) {
         Role::Viewer
     );
     assert!(store.use_invite(id, "dated", NOW + 10).await.is_err());
+    assert!(store.standing_invite(id, dated_id, NOW + 9).await.is_ok());
+    assert!(store.standing_invite(id, dated_id, NOW + 10).await.is_err());
     let host = NewInvite {
         role: Role::Host,
         ..invite(id)
@@ -266,6 +271,7 @@ async fn an_invitation_ends_by_date_and_by_revoking(place: Place) {
     let host = store.invite(&host, "host").await.unwrap();
     store.revoke_invite(id, host, NOW + 1).await.unwrap();
     assert!(store.use_invite(id, "host", NOW + 2).await.is_err());
+    assert!(store.standing_invite(id, host, NOW + 2).await.is_err());
     let twice = store.revoke_invite(id, host, NOW + 1).await;
     assert!(matches!(twice, Err(Error::NotFound)));
     assert_eq!(store.invites(id).await.unwrap().len(), 2);

@@ -122,7 +122,7 @@ async fn uploads_invitations_and_events_do_not_wait_for_ever(place: Place) {
         .invite(&invite(None, Some(NOW + DAY)), "dated")
         .await
         .unwrap();
-    store.invite(&invite(Some(1), None), "once").await.unwrap();
+    let once = store.invite(&invite(Some(1), None), "once").await.unwrap();
     store.use_invite(id, "once", NOW).await.unwrap();
     let revoked = store.invite(&invite(None, None), "revoked").await.unwrap();
     store.revoke_invite(id, revoked, NOW).await.unwrap();
@@ -137,8 +137,14 @@ async fn uploads_invitations_and_events_do_not_wait_for_ever(place: Place) {
     assert_eq!(store.sweep(NOW + DAY).await.unwrap(), Swept::default());
     assert_eq!(store.sweep(NOW + DAY + 1).await.unwrap().files, 1);
     assert_eq!(store.sweep(NOW + 3 * DAY + 1).await.unwrap().events, 1);
-    assert_eq!(store.sweep(NOW + 7 * DAY + 1).await.unwrap().invites, 2);
+    assert_eq!(store.sweep(NOW + 7 * DAY + 1).await.unwrap().invites, 1);
     assert_eq!(store.sweep(NOW + 8 * DAY + 1).await.unwrap().invites, 1);
+    // Whoever has used it up may come back by it for longer.
+    let end = NOW + 90 * DAY;
+    assert_eq!(store.sweep(end).await.unwrap().invites, 0);
+    assert!(store.standing_invite(id, once, end).await.is_ok());
+    assert_eq!(store.sweep(end + 1).await.unwrap().invites, 1);
+    assert!(store.standing_invite(id, once, end).await.is_err());
     assert!(store.use_invite(id, "good", NOW + 8 * DAY).await.is_ok());
 }
 
