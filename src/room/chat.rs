@@ -412,9 +412,12 @@ impl Job {
             Self::Edit { edit, .. } => Some(edit.seq),
             Self::Delete { seq, .. } => Some(*seq),
             Self::React { react, .. } => Some(react.seq),
-            Self::Append { .. } | Self::Lock { .. } | Self::Policy { .. } | Self::Ban { .. } => {
-                None
-            }
+            Self::Append { .. }
+            | Self::Lock { .. }
+            | Self::Policy { .. }
+            | Self::Role { .. }
+            | Self::ForgetRole { .. }
+            | Self::Ban { .. } => None,
         }
     }
 

@@ -3,7 +3,9 @@
 use super::chat::Readers;
 use super::{Effect, Moment, Rooms, chat};
 use crate::id::{DisplayName, PeerId, RoomId, SessionId, Source};
-use crate::message::{Chat, ChatEdit, ErrorType, Lock, Policy, PolicyChange, React, Refusal};
+use crate::message::{
+    Chat, ChatEdit, ErrorType, Lock, Policy, PolicyChange, React, Refusal, RoleChange,
+};
 
 const TROUBLE: Refusal = Refusal::new(
     ErrorType::Denied,
@@ -80,6 +82,22 @@ pub enum Job {
         by: SessionId,
         /// What changes.
         change: PolicyChange,
+    },
+    /// Someone has another role.
+    Role {
+        /// The host.
+        by: SessionId,
+        /// Who, and which.
+        change: RoleChange,
+        /// When.
+        time: u64,
+    },
+    /// Someone was removed, and so is no longer what a host has made of them.
+    ForgetRole {
+        /// Who.
+        session: SessionId,
+        /// When.
+        time: u64,
     },
     /// Someone may not come back.
     Ban {
@@ -228,6 +246,7 @@ impl Rooms {
             // be gone from here.
             (job, Err(Trouble::NoSuch)) if job.seq().is_none() => self.refuse(peer, TROUBLE),
             (_, Err(trouble)) => self.refuse(peer, trouble.into()),
+            (Job::Role { by, change, .. }, Ok(_)) => self.role_was_kept(&name, by, change),
             (Job::Lock { by, lock }, Ok(_)) => self.set_lock(&name, by, lock),
             (Job::Policy { by, .. }, Ok(Outcome::Policy(policy))) => {
                 self.put_policy(&name, by, policy, now);

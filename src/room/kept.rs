@@ -1,9 +1,11 @@
 //! Rooms that are kept: what the store says of them, and what is changed from outside.
 
+use std::collections::HashMap;
+
 use super::resume::Kind;
 use super::{Effect, Moment, News, Place, Presence, Room, Rooms, Want, chat, kick};
 use crate::id::{RoomId, RoomName, SessionId, Source};
-use crate::message::{ErrorType, Policy, Refusal, RoomChange, RoomState, ToPeer};
+use crate::message::{ErrorType, Policy, Refusal, Role, RoomChange, RoomState, ToPeer};
 
 const DELETED: Refusal = Refusal::new(ErrorType::NotFound, "This room was deleted.");
 
@@ -28,6 +30,8 @@ pub struct Record {
     pub newest_seq: u64,
     /// Who may not enter.
     pub bans: Vec<Banned>,
+    /// What hosts have made people, by their sessions.
+    pub roles: Vec<(SessionId, Role)>,
 }
 
 /// Someone who may not enter.
@@ -56,6 +60,8 @@ pub(super) struct KeptRoom {
     pub(super) listed: bool,
     pub(super) has_password: bool,
     bans: Vec<Banned>,
+    /// What hosts have made people, by their sessions: also of those who are not here.
+    pub(super) roles: HashMap<SessionId, Role>,
     /// How many things the store was asked to keep and has not answered yet.
     pub(super) pending: usize,
     /// The store was asked to keep something: what it said of the room before is out of date.
@@ -137,6 +143,7 @@ impl Rooms {
                 listed: record.listed,
                 has_password: record.has_password,
                 bans: record.bans,
+                roles: record.roles.into_iter().collect(),
                 pending: 0,
                 has_changed: false,
             })),

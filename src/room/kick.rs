@@ -102,21 +102,24 @@ impl Rooms {
             banned: kick.ban.then_some(source),
             told: socket.is_some(),
         });
+        if let Some(kept) = room.kept_mut() {
+            kept.roles.remove(&session);
+        }
         if let Some(socket) = socket {
             self.stop_waiting(socket);
             self.throw_out(socket, if kick.ban { BANNED } else { KICKED });
         }
         // Out first; that it lasts comes second.
-        if kick.ban
-            && let Some(name) = name
-        {
-            self.keep(peer, by, || Job::Ban {
+        let time = now.unix_ms;
+        match name {
+            Some(name) if kick.ban => self.keep(peer, by, || Job::Ban {
                 session,
                 name,
                 source,
-                time: now.unix_ms,
-            });
-        }
+                time,
+            }),
+            _ => self.keep(peer, by, || Job::ForgetRole { session, time }),
+        };
         self.end_seat(session);
     }
 

@@ -277,7 +277,10 @@ impl Rooms {
         now: Moment,
     ) -> Result<Pass, Refusal> {
         let Entrance { login, back, .. } = entrance;
-        let kept = self.rooms.get(&login.room).and_then(super::Room::id);
+        let room = self.rooms.get(&login.room).and_then(super::Room::kept);
+        let kept = room.map(|kept| kept.id);
+        // What a host has made of the person since says more than an invitation or a guest's token.
+        let made = room.and_then(|kept| kept.roles.get(&entrance.was()?).copied());
         let card = match &login.token {
             None => None,
             Some(token) => {
@@ -293,10 +296,13 @@ impl Rooms {
                 return Err(resume::SEAT_GONE);
             }
             if kept.is_some() {
+                let card = card.map(|claims| claims.role);
                 let (role, invite) = match shown {
                     Some(Shown::Invite { id, role, .. }) => (Some(role), Some(id)),
-                    _ => (card.map(|claims| claims.role), None),
+                    _ => (None, None),
                 };
+                let host = card.filter(|role| *role == Role::Host);
+                let role = host.or(made).or(card).or(role);
                 return Ok(Pass::Seat { role, invite });
             }
         }
@@ -307,7 +313,10 @@ impl Rooms {
             });
         }
         Ok(match shown {
-            Some(Shown::Invite { id, role, .. }) => Pass::Invite { id, role },
+            Some(Shown::Invite { id, role, .. }) => Pass::Invite {
+                id,
+                role: made.unwrap_or(role),
+            },
             Some(Shown::RightPassword) => Pass::Password,
             _ => Pass::None,
         })

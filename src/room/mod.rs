@@ -496,7 +496,7 @@ impl Rooms {
             FromPeer::Kick(kick) => self.kick(peer, session, kick, now),
             FromPeer::Lock(lock) => self.lock(peer, session, lock),
             FromPeer::Policy(change) => self.set_policy(peer, session, change, now),
-            FromPeer::Role(change) => self.set_role(peer, session, change),
+            FromPeer::Role(change) => self.set_role(peer, session, change, now),
             FromPeer::Malformed(refusal) => self.refuse(peer, refusal),
             FromPeer::Login(_)
             | FromPeer::RandomCheck(_)

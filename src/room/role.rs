@@ -1,7 +1,7 @@
 //! Someone gets another role: from a host, or because the last host has left.
 
-use super::{NOT_HERE, Rooms};
-use crate::id::{PeerId, SessionId};
+use super::{Job, Moment, NOT_HERE, Rooms};
+use crate::id::{PeerId, RoomName, SessionId};
 use crate::message::{ErrorType, Refusal, Role, RoleChange, ToPeer};
 
 const LAST_HOST: Refusal = Refusal::new(
@@ -10,7 +10,13 @@ const LAST_HOST: Refusal = Refusal::new(
 );
 
 impl Rooms {
-    pub(super) fn set_role(&mut self, peer: PeerId, by: SessionId, change: RoleChange) {
+    pub(super) fn set_role(
+        &mut self,
+        peer: PeerId,
+        by: SessionId,
+        change: RoleChange,
+        now: Moment,
+    ) {
         if !self.acts_as_host(peer, by) {
             return;
         }
@@ -26,7 +32,24 @@ impl Rooms {
             self.refuse(peer, NOT_HERE);
         } else if change.role != Role::Host && !others_host {
             self.refuse(peer, LAST_HOST);
-        } else {
+        } else if !self.keep(peer, by, || Job::Role {
+            by,
+            change,
+            time: now.unix_ms,
+        }) {
+            self.give_role(Some(by), change);
+        }
+    }
+
+    /// The store has it. The person may have left meanwhile, and is it on coming back.
+    pub(super) fn role_was_kept(&mut self, name: &RoomName, by: SessionId, change: RoleChange) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if let Some(kept) = room.kept_mut() {
+            kept.roles.insert(change.session_id, change.role);
+        }
+        if room.seat(change.session_id).is_some() {
             self.give_role(Some(by), change);
         }
     }

@@ -41,7 +41,7 @@ impl Desk {
 
     /// What is kept under a name, and what becomes of what was shown at its door.
     pub(super) async fn look_up(&self, wish: &Wish) -> Result<Found, Trouble> {
-        let Some((room, bans)) = self.ask(self.room_and_bans(wish)).await? else {
+        let Some((room, record)) = self.ask(self.room_with_people(wish)).await? else {
             return Ok(Found::NotKept);
         };
         let shown = match &wish.invite {
@@ -49,14 +49,11 @@ impl Desk {
             // Hashing has a queue of its own: whoever guesses passwords takes nobody's place here.
             None => self.try_password(&room, wish.password.as_deref()).await?,
         };
-        let record = Box::new(Record {
-            bans,
-            ..record(&room)
-        });
+        let record = Box::new(record);
         Ok(Found::Kept { record, shown })
     }
 
-    async fn room_and_bans(&self, wish: &Wish) -> Result<Option<(KeptRoom, Vec<Banned>)>, Trouble> {
+    async fn room_with_people(&self, wish: &Wish) -> Result<Option<(KeptRoom, Record)>, Trouble> {
         let room = match self.store.room_by_name(&wish.room).await {
             Ok(room) => room,
             Err(Error::NotFound) => return Ok(None),
@@ -71,7 +68,12 @@ impl Desk {
             session: ban.session,
             source: ban.address.and_then(|address| address.parse().ok()),
         });
-        Ok(Some((room, bans.collect())))
+        let record = Record {
+            bans: bans.collect(),
+            roles: self.store.roles(room.id).await.map_err(|e| trouble(&e))?,
+            ..record(&room)
+        };
+        Ok(Some((room, record)))
     }
 
     async fn try_invite(&self, room: RoomId, shown: &Invitation) -> Result<Shown, Trouble> {
@@ -182,7 +184,7 @@ impl Desk {
     }
 }
 
-/// What the rooms need to know of a kept room, but for its bans.
+/// What the rooms need to know of a kept room, but for its people.
 pub(super) fn record(room: &KeptRoom) -> Record {
     let settings = &room.settings;
     Record {
@@ -197,6 +199,7 @@ pub(super) fn record(room: &KeptRoom) -> Record {
         has_password: settings.password.is_some(),
         newest_seq: room.newest_seq,
         bans: Vec::new(),
+        roles: Vec::new(),
     }
 }
 

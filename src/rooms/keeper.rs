@@ -215,6 +215,20 @@ impl Lane {
                     .map_err(trouble)?;
                 Ok(Outcome::Policy(holds))
             }
+            Job::Role { change, time, .. } => {
+                store
+                    .set_role(room, change.session_id, Some(change.role), *time)
+                    .await
+                    .map_err(trouble)?;
+                Ok(Outcome::Done)
+            }
+            Job::ForgetRole { session, time } => {
+                store
+                    .set_role(room, *session, None, *time)
+                    .await
+                    .map_err(trouble)?;
+                Ok(Outcome::Done)
+            }
             Job::Ban {
                 session,
                 name,

@@ -2,6 +2,7 @@
 
 use sqlx::any::AnyRow;
 
+use super::roles::{read_role, role_word};
 use super::rooms::{found, hold_room};
 use super::{Columns, Error, Store, fingerprint, number};
 use crate::id::{InviteId, RoomId};
@@ -163,18 +164,12 @@ impl Store {
 }
 
 fn read_invite(row: &AnyRow) -> Result<Invite, Error> {
-    let role = match row.text("role")?.as_str() {
-        "host" => Role::Host,
-        "guest" => Role::Guest,
-        "viewer" => Role::Viewer,
-        _ => return Err(super::error::damaged("role")),
-    };
     let uses = row.number_if_any("uses")?;
     Ok(Invite {
         id: row.parsed("id")?,
         of: NewInvite {
             room: RoomId::new(row.signed("room")?),
-            role,
+            role: read_role(row)?,
             uses: uses.map(|uses| u32::try_from(uses).unwrap_or(u32::MAX)),
             expires: row.number_if_any("expires")?,
             created: row.number("created")?,
@@ -182,12 +177,4 @@ fn read_invite(row: &AnyRow) -> Result<Invite, Error> {
         used: row.number("used")?,
         revoked: row.number_if_any("revoked")?,
     })
-}
-
-fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Host => "host",
-        Role::Guest => "guest",
-        Role::Viewer => "viewer",
-    }
 }

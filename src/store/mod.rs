@@ -32,6 +32,7 @@ pub mod kind;
 mod messages;
 mod outbox;
 pub mod password;
+mod roles;
 mod rooms;
 mod s3;
 mod schema;

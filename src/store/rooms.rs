@@ -310,7 +310,7 @@ impl Store {
         Ok(())
     }
 
-    /// Bans a person from a room; a second time changes nothing but what was noted.
+    /// Bans a person from a room, whose role there is forgotten; a second time changes nothing but what was noted.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the room is not kept, [`Error::TooMuch`] when too many are banned.
@@ -337,6 +337,11 @@ impl Store {
         .bind(number(ban.created))
         .execute(tx.on())
         .await?;
+        sqlx::query("DELETE FROM roles WHERE room = $1 AND session = $2")
+            .bind(room.number())
+            .bind(ban.session.to_string())
+            .execute(tx.on())
+            .await?;
         tx.commit().await
     }
 

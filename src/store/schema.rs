@@ -53,6 +53,15 @@ pub(super) const TABLES: &[(&str, &[Column])] = {
             ],
         ),
         (
+            "roles",
+            &[
+                Number("room"),
+                Text("session"),
+                Text("role"),
+                Number("created"),
+            ],
+        ),
+        (
             "invites",
             &[
                 Text("id"),

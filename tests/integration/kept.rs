@@ -28,6 +28,7 @@ on_both!(
     an_invitation_that_gave_no_seat_is_still_good,
     whoever_used_an_invitation_may_come_back_until_it_is_revoked,
     the_token_for_the_api_comes_anew_with_the_ice_servers,
+    roles_that_a_host_gave_outlive_a_restart,
     a_host_token_is_for_this_room_and_not_for_its_name,
     chat_outlives_a_restart_with_its_changes_and_its_numbers,
     private_messages_stay_private_in_history,
@@ -370,6 +371,44 @@ async fn whoever_used_an_invitation_may_come_back_until_it_is_revoked(place: Pla
     store.revoke_invite(id, once, now()).await.unwrap();
     refused(&server, "notfound", json!({"invite": again})).await;
     store.close().await;
+}
+
+async fn roles_that_a_host_gave_outlive_a_restart(place: Place) {
+    let server = server(&place).await;
+    let id = keep_tea(&server).await;
+    let mut ann = host(&server, id).await;
+    let mut bob = guest(&server, "Bob", &mut [&mut ann]).await;
+    let mut cid = guest(&server, "Cid", &mut [&mut ann, &mut bob]).await;
+    let mut eve = guest(&server, "Eve", &mut [&mut ann, &mut bob, &mut cid]).await;
+    for (who, role) in [(&bob.id, "host"), (&cid.id, "viewer"), (&eve.id, "host")] {
+        ann.act("role", json!({"sessionId": who, "role": role}))
+            .await;
+    }
+    for peer in [&mut ann, &mut bob, &mut cid, &mut eve] {
+        for role in ["host", "viewer", "host"] {
+            assert_eq!(peer.next().await["data"]["role"], role);
+        }
+    }
+    ann.act("kick", json!({"sessionId": eve.id})).await;
+    eve.refused("kicked").await;
+    for peer in [&mut ann, &mut bob, &mut cid] {
+        assert_eq!(peer.next().await["type"], "logout");
+    }
+    // The store has done what was asked before once it has done this.
+    chat(
+        &mut ann,
+        &mut [&mut bob, &mut cid],
+        json!({"id": "1", "text": "x"}),
+    )
+    .await;
+    let tokens = [&bob, &cid, &eve].map(|peer| peer.room["resume"].clone());
+    drop((ann, bob, cid, eve));
+    let server = restart(&place, server).await;
+    for (token, role) in tokens.iter().zip(["host", "viewer", "guest"]) {
+        let mut back = server.page().await;
+        back.enter_back(login(json!({"resume": token}))).await;
+        assert_eq!(back.room["you"]["role"], role);
+    }
 }
 
 async fn the_token_for_the_api_comes_anew_with_the_ice_servers(place: Place) {

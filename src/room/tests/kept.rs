@@ -72,6 +72,7 @@ fn record(name: &str) -> Record {
         has_password: false,
         newest_seq: 0,
         bans: Vec::new(),
+        roles: Vec::new(),
     }
 }
 
@@ -420,6 +421,63 @@ fn after_a_restart_an_invitation_says_again_as_what_somebody_came() {
     table.restart();
     table.enter(3, "Bob", json!({"invite": again, "resume": resume}));
     assert_eq!(table.told(3, "room")["you"]["role"], "guest");
+}
+
+#[test]
+fn a_role_is_told_once_it_is_kept_and_holds_after_a_restart() {
+    let mut table = Table::keeping(record("tea"));
+    table.enter_as_host(1, "Ann");
+    let token = host_token(&table, Role::Guest, Kind::Guest, ID);
+    table.enter(2, "Bob", json!({"token": token}));
+    table.enter(3, "Cid", json!({}));
+    let (bob, cid) = (table.id(2), table.id(3));
+    let resume = [table.resume[&2].clone(), table.resume[&3].clone()];
+    table.forget_all();
+    table.act(1, "role", json!({"sessionId": bob, "role": "host"}));
+    table.act(1, "role", json!({"sessionId": cid, "role": "viewer"}));
+    assert!(table.sent.is_empty());
+    let mut roles = Vec::new();
+    for _ in 0..2 {
+        let Job::Role { change, .. } = table.kept(Ok(Outcome::Done)) else {
+            panic!("another job");
+        };
+        roles.push((change.session_id, change.role));
+    }
+    assert_eq!(table.heard_types(2), ["role", "role"]);
+    // What cannot be kept is not.
+    table.forget_all();
+    table.act(1, "role", json!({"sessionId": bob, "role": "guest"}));
+    table.kept(Err(Trouble::Unavailable));
+    assert_eq!(table.refused(1), "denied");
+    assert!(table.sent.is_empty());
+
+    let mut with_roles = record("tea");
+    with_roles.roles = roles;
+    table.put(with_roles, None);
+    table.restart();
+    for (peer, with, role) in [
+        (4, json!({"resume": resume[0], "token": token}), "host"),
+        (5, json!({"resume": resume[1]}), "viewer"),
+    ] {
+        table.enter(peer, "x", with);
+        assert_eq!(table.told(peer, "room")["you"]["role"], role);
+    }
+}
+
+#[test]
+fn whoever_was_removed_is_no_longer_what_a_host_made_of_them() {
+    let (mut table, _, again) = with_invited();
+    let ann = table.id(1);
+    table.act(9, "role", json!({"sessionId": ann, "role": "viewer"}));
+    table.kept(Ok(Outcome::Done));
+    table.act(1, "logout", json!({}));
+    table.enter(2, "Ann", json!({"invite": again}));
+    assert_eq!(table.told(2, "room")["you"]["role"], "viewer", "still");
+    table.act(9, "kick", json!({"sessionId": ann}));
+    let job = table.kept(Ok(Outcome::Done));
+    assert!(matches!(job, Job::ForgetRole { session, .. } if session.to_string() == ann));
+    table.enter(3, "Ann", json!({"invite": again}));
+    assert_eq!(table.told(3, "room")["you"]["role"], "host");
 }
 
 #[test]

@@ -33,6 +33,15 @@ CREATE TABLE bans (
     PRIMARY KEY (room, session)
 );
 
+-- What hosts have made people of a kept room, by their sessions.
+CREATE TABLE roles (
+    room    BIGINT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+    session TEXT   NOT NULL,
+    role    TEXT   NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (room, session)
+);
+
 CREATE TABLE invites (
     id      TEXT   NOT NULL PRIMARY KEY,
     room    BIGINT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,

@@ -75,6 +75,8 @@ async fn fill(place: &Place, store: &Store) -> String {
         body: "{}".to_owned(),
         created: NOW,
     };
+    let role = Some(Role::Host);
+    store.set_role(id, session, role, NOW).await.unwrap();
     store.add_event(&event).await.unwrap();
     fs::write(place.dir.join("secret"), [7; 32]).unwrap();
     store
@@ -92,6 +94,7 @@ async fn is_filled(store: &Store, key: &str) {
     assert_eq!((last.seq, &*last.of.text), (300, "299 \"\\\n🧀"));
     assert_eq!(last.reactions[0].emoji, "👍");
     assert_eq!(store.bans(tea.id).await.unwrap()[0].name, "Kim");
+    assert_eq!(store.roles(tea.id).await.unwrap()[0].1, Role::Host);
     assert!(store.use_invite(tea.id, "open", NOW).await.is_ok());
     assert!(store.key(key, NOW).await.is_ok());
     let file = store

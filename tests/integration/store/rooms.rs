@@ -16,6 +16,7 @@ on_both!(
     listed_rooms_come_in_pages_and_can_be_searched,
     a_deleted_room_is_gone_with_all_that_was_in_it,
     bans_are_kept_until_lifted,
+    roles_are_kept_until_forgotten,
     the_last_use_of_an_invitation_is_for_one,
     an_invitation_ends_by_date_and_by_revoking,
 );
@@ -179,6 +180,50 @@ fn ban(session: SessionId) -> Ban {
         address: Some("2001:db8::/64".to_owned()),
         created: NOW,
     }
+}
+
+async fn roles_are_kept_until_forgotten(place: Place) {
+    let store = place.open().await;
+    let [tea, coffee] = [room(&store, "Tea").await, room(&store, "Coffee").await];
+    let [ann, bob] = [SessionId::random(), SessionId::random()];
+    store
+        .set_role(tea, ann, Some(Role::Guest), NOW)
+        .await
+        .unwrap();
+    store
+        .set_role(tea, ann, Some(Role::Host), NOW)
+        .await
+        .unwrap();
+    let viewer = Some(Role::Viewer);
+    store.set_role(tea, bob, viewer, NOW + 1).await.unwrap();
+    assert_eq!(
+        store.roles(tea).await.unwrap(),
+        [(bob, Role::Viewer), (ann, Role::Host)]
+    );
+    assert!(store.roles(coffee).await.unwrap().is_empty());
+    store.set_role(tea, bob, None, NOW).await.unwrap();
+    let ban = Ban {
+        session: ann,
+        name: "Ann".to_owned(),
+        address: None,
+        created: NOW,
+    };
+    store.ban(tea, &ban).await.unwrap();
+    assert!(store.roles(tea).await.unwrap().is_empty());
+    // Only so many, the latest.
+    for number in 0..1001 {
+        let who = SessionId::random();
+        store
+            .set_role(tea, who, viewer, NOW + number)
+            .await
+            .unwrap();
+    }
+    store.set_role(tea, ann, viewer, NOW + 2000).await.unwrap();
+    let roles = store.roles(tea).await.unwrap();
+    assert_eq!((roles.len(), roles[0].0), (1000, ann));
+    store.delete_room(tea, NOW).await.unwrap();
+    let gone = store.set_role(tea, ann, viewer, NOW).await;
+    assert!(matches!(gone, Err(Error::NotFound)));
 }
 
 async fn bans_are_kept_until_lifted(place: Place) {
