@@ -133,9 +133,10 @@ impl Job {
     pub fn may_change(&self, message: &Original) -> Result<(), Trouble> {
         let (by, from, others) = match self {
             Self::Edit { by, .. } => (*by, 0, false),
+            // What was written to a host alone is not everybody's, and so not the host's to take back.
             Self::Delete {
                 by, from, is_host, ..
-            } => (*by, *from, *is_host),
+            } => (*by, *from, *is_host && message.to.is_none()),
             Self::React { by, from, .. } => (*by, *from, true),
             _ => return Ok(()),
         };

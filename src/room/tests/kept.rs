@@ -609,6 +609,28 @@ fn nothing_is_said_before_it_is_kept() {
 }
 
 #[test]
+fn a_host_takes_back_what_went_to_all_and_not_what_was_written_to_the_host_alone() {
+    let [ann, host] = [SessionId::random(), SessionId::random()];
+    let delete = |by, is_host| Job::Delete {
+        by,
+        is_host,
+        from: 0,
+        seq: 5,
+        time: 0,
+    };
+    let line = |to| Original {
+        seq: 5,
+        author: ann,
+        to,
+        deleted: false,
+    };
+    assert_eq!(delete(host, true).may_change(&line(None)), Ok(()));
+    assert_eq!(delete(ann, false).may_change(&line(Some(host))), Ok(()));
+    let private = delete(host, true).may_change(&line(Some(host)));
+    assert_eq!(private, Err(Trouble::NotYours));
+}
+
+#[test]
 fn changes_are_told_when_kept_to_those_who_can_read_the_message() {
     let mut table = Table::keeping(record("tea"));
     for (peer, name) in [(1, "Ann"), (2, "Bob"), (3, "Cid")] {
