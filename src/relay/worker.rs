@@ -555,9 +555,10 @@ impl Worker {
     fn open(&mut self, relay: RelayId, port: u16, open: Open) -> io::Result<()> {
         let family = relay.family;
         let external = self.shared.ports.external().of(family);
-        let external = external.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let external = external.ok_or(io::ErrorKind::AddrNotAvailable);
         let socket = match open {
-            Open::Alone | Open::WithNext => socket::open_relay(family, external, port)?,
+            Open::Alone | Open::WithNext => socket::open_relay(family, external?, port)?,
+            // First of all: whatever fails, it waits no longer.
             Open::Reserved => self.waiting.take(family, port)?,
         };
         let data = Source::Relay(relay).to_data();
@@ -565,7 +566,7 @@ impl Worker {
         if open == Open::WithNext {
             // Last, so that nothing waits when something fails.
             let next = port.wrapping_add(1);
-            self.waiting.open(family, external, next)?;
+            self.waiting.open(family, external?, next)?;
         }
         let slot = relay.slot as usize;
         if self.relays.len() <= slot {

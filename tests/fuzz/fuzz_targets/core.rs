@@ -65,8 +65,12 @@ impl World {
         while let Some(effect) = self.core.next_effect() {
             match effect {
                 Effect::Send { bytes, .. } => self.last = Some(bytes),
-                Effect::OpenPort { relay, .. } if self.refuse > 0 => {
+                Effect::OpenPort { relay, port, open } if self.refuse > 0 => {
                     self.refuse -= 1;
+                    // A socket that waited and is of no use does not wait again.
+                    if open == Open::Reserved {
+                        assert!(self.waiting.remove(&(relay.family, port)));
+                    }
                     self.core.on_port_refused(relay, self.now);
                 }
                 Effect::OpenPort { relay, port, open } => {
