@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::harness::uninterrupted;
 use crate::settings::{Directory, turnstone};
 
 /// What `systemd-analyze security` may say at most: 2.0.
@@ -108,7 +109,7 @@ impl Service {
     /// What the manager is told next.
     fn told(&self) -> String {
         let mut message = [0; 4096];
-        let length = self.manager.recv(&mut message).unwrap();
+        let length = uninterrupted(|| self.manager.recv(&mut message)).unwrap();
         String::from_utf8(message[..length].to_vec()).unwrap()
     }
 

@@ -17,6 +17,8 @@ use stun::xoraddr::XorMappedAddress;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 use turnstone::stun as wire;
 
+use crate::harness::uninterrupted;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long until a request is sent again.
@@ -116,7 +118,7 @@ impl Client {
             Link::Udp(socket) => {
                 socket.set_read_timeout(Some(wait))?;
                 let mut bytes = vec![0; 65_536];
-                let len = socket.recv(&mut bytes)?;
+                let len = uninterrupted(|| socket.recv(&mut bytes))?;
                 bytes.truncate(len);
                 Ok(bytes)
             }

@@ -9,6 +9,7 @@ use stun::attributes::*;
 use stun::message::*;
 use turnstone::stun as wire;
 
+use crate::harness::uninterrupted;
 use crate::turn::TestRelay;
 use crate::turn_client::{Client, build_with, parse};
 
@@ -42,7 +43,7 @@ async fn payloads_of_every_length_pass_unchanged() {
             let payload: Vec<u8> = (0..len).map(|n| (n * 7 + len) as u8).collect();
             let packet = client.channel_data(0x4000, &payload);
             client.send(&packet);
-            let (received, from) = peer.recv_from(&mut bytes).unwrap();
+            let (received, from) = uninterrupted(|| peer.recv_from(&mut bytes)).unwrap();
             assert_eq!(
                 (&bytes[..received], from),
                 (&payload[..], relayed),
@@ -69,7 +70,7 @@ async fn bursts_arrive_whole_and_in_order() {
         }
         for n in 0..16 {
             let mut bytes = [0; 2_000];
-            let (len, from) = peer.recv_from(&mut bytes).unwrap();
+            let (len, from) = uninterrupted(|| peer.recv_from(&mut bytes)).unwrap();
             assert_eq!((&bytes[..len], from), (&payload(n)[..], relayed));
         }
         for n in 0..16 {
@@ -155,7 +156,7 @@ async fn the_port_after_an_even_one_is_held_for_its_client_and_for_nobody_else()
         let answer = second.channel_data(0x4000, b"from the second");
         second.send(&answer);
         let mut bytes = [0; 100];
-        let (len, from) = peer.recv_from(&mut bytes).unwrap();
+        let (len, from) = uninterrupted(|| peer.recv_from(&mut bytes)).unwrap();
         assert_eq!((&bytes[..len], from), (&b"from the second"[..], next));
     }
     assert!(taken(forgotten));
@@ -246,7 +247,7 @@ async fn ipv6_works_and_dual_allocations_too() {
         assert_eq!(client.permit(peer.local_addr().unwrap()), 200);
         client.send_to(peer.local_addr().unwrap(), b"to you");
         let mut bytes = [0; 100];
-        let (len, from) = peer.recv_from(&mut bytes).unwrap();
+        let (len, from) = uninterrupted(|| peer.recv_from(&mut bytes)).unwrap();
         assert_eq!(&bytes[..len], b"to you");
         peer.send_to(b"and back", from).unwrap();
         assert_eq!(
@@ -288,7 +289,7 @@ async fn a_peer_that_nobody_listens_at_is_told_by_icmp() {
     let (peer, peer_address) = self::peer();
     assert_eq!(client.permit(peer_address), 200);
     client.send_to(peer_address, b"hello");
-    assert_eq!(peer.recv(&mut [0; 100]).unwrap(), 5);
+    assert_eq!(uninterrupted(|| peer.recv(&mut [0; 100])).unwrap(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,11 +306,11 @@ async fn a_datagram_that_must_not_be_fragmented_is_not() {
     );
     client.send(&whole);
     let mut bytes = [0; 2_000];
-    let (len, from) = peer.recv_from(&mut bytes).unwrap();
+    let (len, from) = uninterrupted(|| peer.recv_from(&mut bytes)).unwrap();
     assert_eq!((len, from), (1_000, relayed));
     // And the next may be again.
     client.send_to(peer_address, &[8; 500]);
-    assert_eq!(peer.recv(&mut bytes).unwrap(), 500);
+    assert_eq!(uninterrupted(|| peer.recv(&mut bytes)).unwrap(), 500);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -384,7 +385,7 @@ async fn requests_that_arrive_together_are_all_answered() {
             socket.send(&request.raw).unwrap();
         }
         for n in 0..20 {
-            let len = socket.recv(&mut bytes).unwrap();
+            let len = uninterrupted(|| socket.recv(&mut bytes)).unwrap();
             assert_eq!(parse(&bytes[..len]).0.transaction_id.0[..2], [round, n]);
         }
     }
@@ -470,7 +471,10 @@ async fn a_service_on_this_machine_is_not_reached_by_any_of_its_names() {
     client.binding();
     for service in [service, service_v6] {
         service.set_nonblocking(true).unwrap();
-        assert!(service.recv(&mut [0; 100]).is_err(), "something came");
+        assert!(
+            uninterrupted(|| service.recv(&mut [0; 100])).is_err(),
+            "something came"
+        );
     }
 }
 

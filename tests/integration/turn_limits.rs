@@ -7,7 +7,7 @@ use stun::attributes::*;
 use stun::message::*;
 use turnstone::turn::{FixedUser, Limits, Rate, Settings};
 
-use crate::harness::PATIENCE;
+use crate::harness::{PATIENCE, uninterrupted};
 use crate::turn::TestRelay;
 use crate::turn_client::Client;
 use crate::turn_program::{ON_IPV4, Program};
@@ -132,7 +132,7 @@ impl Traffic {
             // Both clients may be served by different workers, so what is limited may come after what is not.
             loop {
                 let mut bytes = [0; 1_000];
-                let (len, from) = self.peer.recv_from(&mut bytes).unwrap();
+                let (len, from) = uninterrupted(|| self.peer.recv_from(&mut bytes)).unwrap();
                 assert_eq!(len, LENGTH);
                 if from == self.at_free {
                     assert_eq!(bytes[0], 2);
@@ -221,7 +221,7 @@ async fn what_all_relay_together_beyond_the_rate_is_dropped_and_requests_are_ans
         assert_eq!(traffic.free.permit(peer), 200);
         traffic.peer.set_read_timeout(Some(SILENCE)).unwrap();
         let mut passed = 0;
-        while traffic.peer.recv(&mut [0; 1_000]).is_ok() {
+        while uninterrupted(|| traffic.peer.recv(&mut [0; 1_000])).is_ok() {
             passed += 1;
         }
         assert_is_limited(passed, started);
@@ -257,7 +257,7 @@ fn what_is_typed_about_limits_and_workers_reaches_the_relay() {
     }
     assert_eq!(clients[0].permit(address), 200);
     let mut passed = 0;
-    while peer.recv(&mut [0; 1_000]).is_ok() {
+    while uninterrupted(|| peer.recv(&mut [0; 1_000])).is_ok() {
         passed += 1;
     }
     assert_is_limited(passed, started);
