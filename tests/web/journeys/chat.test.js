@@ -32,6 +32,7 @@ journey("lines are corrected, answered, signed, taken back, sent to one alone, a
 
   await ben.page.focus(handle("chat-input"));
   await ben.page.keyboard.press("ArrowUp");
+  await until("the line is there to be changed", () => ben.page.$eval(handle("chat-input"), (input) => /^teh agenda/.test(/** @type {HTMLTextAreaElement} */ (input).value)));
   await ben.fill("chat-input", "the agenda: https://example.org/agenda");
   await ben.click("chat-send");
   await ann.reads(/the agenda[^]*edited/);
