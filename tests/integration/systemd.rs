@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::uninterrupted;
 use crate::settings::{Directory, turnstone};
+use crate::turn_client::uninterrupted;
 
 /// What `systemd-analyze security` may say at most: 2.0.
 const EXPOSURE: &str = "--threshold=20";

@@ -17,8 +17,6 @@ use stun::xoraddr::XorMappedAddress;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 use turnstone::stun as wire;
 
-use crate::harness::uninterrupted;
-
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long until a request is sent again.
@@ -387,4 +385,14 @@ pub(crate) async fn allocates(server: SocketAddr, name: &str, password: &str) ->
         client.ask(METHOD_ALLOCATE, &[transport]).code() == 200
     };
     tokio::task::spawn_blocking(asking).await.unwrap()
+}
+
+/// Waits again when a wait that has an end was interrupted, as by whatever stops a process for a moment.
+pub(crate) fn uninterrupted<T>(mut wait: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match wait() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
 }

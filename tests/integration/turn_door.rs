@@ -9,9 +9,8 @@ use stun::attributes::*;
 use stun::message::*;
 use turnstone::stun as wire;
 
-use crate::harness::uninterrupted;
 use crate::turn::TestRelay;
-use crate::turn_client::{Client, build_with, parse};
+use crate::turn_client::{Client, build_with, parse, uninterrupted};
 
 fn here(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))

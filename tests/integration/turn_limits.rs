@@ -7,9 +7,9 @@ use stun::attributes::*;
 use stun::message::*;
 use turnstone::turn::{FixedUser, Limits, Rate, Settings};
 
-use crate::harness::{PATIENCE, uninterrupted};
+use crate::harness::PATIENCE;
 use crate::turn::TestRelay;
-use crate::turn_client::Client;
+use crate::turn_client::{Client, uninterrupted};
 use crate::turn_program::{ON_IPV4, Program};
 
 /// How often somebody sends too much and somebody else a single packet.

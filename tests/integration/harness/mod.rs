@@ -6,7 +6,6 @@ mod door;
 mod folder;
 mod tls;
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -265,16 +264,6 @@ impl Peer {
                 Message::Ping(_) | Message::Pong(_) => {}
                 frame => return frame,
             }
-        }
-    }
-}
-
-/// Waits again when a wait that has an end was interrupted, as by whatever stops a process for a moment.
-pub(crate) fn uninterrupted<T>(mut wait: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match wait() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
         }
     }
 }
