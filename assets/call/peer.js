@@ -194,11 +194,6 @@ export class Peer {
     return this.#closed ? [] : this.#pc.getReceivers();
   }
 
-  /** @returns {Promise<RTCStatsReport>} */
-  stats() {
-    return this.#pc.getStats();
-  }
-
   close() {
     this.#closed = true;
     clearTimeout(this.#healing);

@@ -291,25 +291,12 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
 /// Locks the data directory. The system lets go of it when the process ends, however it ends.
 fn lock(data_dir: &Path, how: Use) -> Result<File, OpenError> {
     let path = data_dir.join(LOCK_FILE);
-    let in_trouble = |source| OpenError::DataDir {
-        path: path.clone(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(in_trouble)?;
     let operation = match how {
         Use::Shared => FlockOperation::NonBlockingLockShared,
         Use::Alone => FlockOperation::NonBlockingLockExclusive,
     };
-    match flock(&file, operation) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(taken(how)),
-        Err(error) => Err(in_trouble(error.into())),
-    }
+    let lock = try_lock(&path, operation).map_err(|source| OpenError::DataDir { path, source })?;
+    lock.ok_or_else(|| taken(how))
 }
 
 /// Takes the data directory for a server, as long as the file is held; `None` when another server has it.
@@ -317,12 +304,20 @@ fn lock(data_dir: &Path, how: Use) -> Result<File, OpenError> {
 /// # Errors
 /// When the directory cannot be written.
 pub fn serve_from(data_dir: &Path) -> io::Result<Option<File>> {
+    try_lock(
+        &data_dir.join(SERVER_FILE),
+        FlockOperation::NonBlockingLockExclusive,
+    )
+}
+
+/// Locks a file, made if there is none, as long as it is held; `None` when a lock of others is in the way.
+fn try_lock(path: &Path, operation: FlockOperation) -> io::Result<Option<File>> {
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(data_dir.join(SERVER_FILE))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        .open(path)?;
+    match flock(&file, operation) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),

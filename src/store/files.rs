@@ -249,11 +249,11 @@ impl Store {
     }
 
     /// Notes that people are told of a file that is whole, and takes on the events that tell programs; both or
-    /// neither. False when that was done before, or the file is there no longer: then nobody is to be told.
+    /// neither. Nothing is taken on when that was done before, or the file is there no longer.
     ///
     /// # Errors
     /// [`Error::TooMuch`] when too many events wait already: it is noted, and programs are not told.
-    pub async fn tell_of_file(&self, id: FileId, events: &[NewEvent]) -> Result<bool, Error> {
+    pub async fn tell_of_file(&self, id: FileId, events: &[NewEvent]) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE files SET told = 1 WHERE id = $1 AND told = 0 AND completed IS NOT NULL",
@@ -262,9 +262,9 @@ impl Store {
         .execute(tx.on())
         .await?;
         if done.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(());
         }
-        let mut taken_on = Ok(true);
+        let mut taken_on = Ok(());
         for event in events {
             match outbox::add(&mut tx, event).await {
                 Ok(_) => {}
@@ -665,6 +665,19 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000_000;
 
+    fn announced(room: RoomId, size: u64) -> NewFile {
+        NewFile {
+            room,
+            name: "a".to_owned(),
+            kind: "text/plain".to_owned(),
+            size,
+            session: SessionId::random(),
+            username: "Ann".parse().unwrap(),
+            to: None,
+            created: NOW,
+        }
+    }
+
     /// A piece for which the upload has an hour, removed after that: at once, or not at the first try.
     #[tokio::test]
     async fn a_piece_that_is_being_removed_is_no_uploads_any_more() {
@@ -675,17 +688,7 @@ mod tests {
             created: NOW,
         };
         let room = store.create_room(&room).await.unwrap().id;
-        let file = NewFile {
-            room,
-            name: "a".to_owned(),
-            kind: String::new(),
-            size: 3,
-            session: SessionId::random(),
-            username: "Ann".parse().unwrap(),
-            to: None,
-            created: NOW,
-        };
-        let file = store.create_file(&file).await.unwrap();
+        let file = store.create_file(&announced(room, 3)).await.unwrap();
         let upload = Upload {
             store: &store,
             id: file.id,
@@ -749,16 +752,7 @@ mod tests {
             settings.expires = Some(expires);
             let created = now;
             let room = store.create_room(&NewRoom { settings, created }).await;
-            let file = NewFile {
-                room: room.unwrap().id,
-                name: "x".to_owned(),
-                kind: "text/plain".to_owned(),
-                size: 9,
-                session: SessionId::random(),
-                username: "Ann".parse().unwrap(),
-                to: None,
-                created: now,
-            };
+            let file = announced(room.unwrap().id, 9);
             let file = store.create_file(&file).await.unwrap();
             let half = futures_util::stream::iter([Ok::<_, ()>(Bytes::from_static(b"half"))]);
             store.receive(file.id, 0, half, now).await.unwrap();

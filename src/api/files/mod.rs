@@ -493,7 +493,7 @@ impl Shared {
             .map(|webhooks| webhooks.file_added(room, is_kept, &entry(file)))
             .unwrap_or_default();
         match self.store.tell_of_file(file.id, &events).await {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(store::Error::TooMuch) => warn!("{TOO_MANY_WAIT}"),
             Err(error) => {
                 warn!(%error, "programs are told of a file only after the next start");
